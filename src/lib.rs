@@ -1,1 +1,7 @@
-//! billhook
+//! billhook stands between Stripe and a business: it keeps every webhook, brings orders, subscriptions and access up
+//! to date by fixed rules, and lets a language model propose the follow-ups that need judgement.
+//!
+//! ARCHITECTURE.md is the map. Imports go one way, from the bottom of this list to its top.
+
+pub mod clock;
+pub mod ids;
