@@ -1,1 +1,202 @@
-//! placeholder
+//! Money as Stripe counts it: a whole number of minor units and a currency, and never a floating point number.
+//!
+//! This module owns the currencies, how many decimals Stripe gives each of them, comparison with a threshold, and how
+//! an amount is written for a reader. It must never take a currency's decimals from ISO 4217: Stripe's differ, and a
+//! wrong exponent is an amount that is wrong by a factor of a hundred.
+
+mod display;
+mod exponents;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use exponents::Exponents;
+
+/// A currency's code: three ASCII letters, kept in lower case as Stripe writes them. It need not be a known one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency([u8; 3]);
+
+/// A code or a setting that cannot be used for money.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// The text is no currency code.
+    #[error("`{0}` is no currency code, write three letters such as `eur`")]
+    NotACurrency(String),
+    /// No currency has so many decimals.
+    #[error("`{currency}` cannot have {exponent} decimals, write 0 to 4")]
+    Exponent {
+        /// The currency the exponent was meant for.
+        currency: Currency,
+        /// What was asked for.
+        exponent: u32,
+    },
+}
+
+impl Currency {
+    /// Reads a code in either case.
+    pub fn new(code: &str) -> Result<Self, MoneyError> {
+        match code.as_bytes() {
+            &[a, b, c] if code.bytes().all(|byte| byte.is_ascii_alphabetic()) => Ok(Self([
+                a.to_ascii_lowercase(),
+                b.to_ascii_lowercase(),
+                c.to_ascii_lowercase(),
+            ])),
+            // What is clipped here came from outside and may be as long as it likes.
+            _ => Err(MoneyError::NotACurrency(code.chars().take(16).collect())),
+        }
+    }
+
+    /// The code in lower case.
+    pub fn as_str(&self) -> &str {
+        // The bytes are ASCII letters by construction, so the fallback is never taken.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Currency({})", self.as_str())
+    }
+}
+
+impl FromStr for Currency {
+    type Err = MoneyError;
+    fn from_str(code: &str) -> Result<Self, Self::Err> {
+        Self::new(code)
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = MoneyError;
+    fn try_from(code: String) -> Result<Self, Self::Error> {
+        Self::new(&code)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
+/// An amount in minor units of a currency, exactly as Stripe's API holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// Minor units; negative for a credit.
+    pub amount: i64,
+    /// The currency the amount is counted in.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// An amount of a currency.
+    pub fn new(amount: i64, currency: Currency) -> Self {
+        Self { amount, currency }
+    }
+
+    /// Whether this is strictly more than `threshold_major` whole units; nothing when the decimals are not known.
+    ///
+    /// A caller decides what an unknown currency means for it; a guess is not among the answers.
+    pub fn exceeds_major(&self, threshold_major: i64, exponents: &Exponents) -> Option<bool> {
+        let scale = 10_i128.checked_pow(exponents.of(self.currency)?)?;
+        // An i64 times at most 10^4 cannot leave an i128.
+        let threshold = i128::from(threshold_major).checked_mul(scale)?;
+        Some(i128::from(self.amount) > threshold)
+    }
+
+    /// The amount for a reader of `locale`, for example `$10.99` or `10,99 €`; no-break spaces keep it on one line.
+    ///
+    /// A locale that is not known is read as `en`. A currency that is not known is shown as raw minor units and code.
+    pub fn display(&self, locale: &str, exponents: &Exponents) -> String {
+        display::display(self, locale, exponents)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(amount: i64, code: &str) -> Money {
+        Money::new(amount, Currency::new(code).unwrap())
+    }
+
+    #[test]
+    fn codes_are_three_ascii_letters_in_lower_case() {
+        for (raw, code) in [("eur", "eur"), ("EUR", "eur"), ("JpY", "jpy")] {
+            assert_eq!(Currency::new(raw).unwrap().as_str(), code);
+        }
+        for raw in [
+            "", "eu", "euro", "e1r", " eur", "eur ", "€", "ｅur", "é1", "\0\0\0",
+        ] {
+            assert!(
+                Currency::new(raw).is_err(),
+                "{raw:?} was taken for a currency"
+            );
+        }
+    }
+
+    #[test]
+    fn serde_goes_through_the_same_check() {
+        let read: Money = serde_json::from_str(r#"{"amount":-5,"currency":"USD"}"#).unwrap();
+        assert_eq!(read, money(-5, "usd"));
+        assert_eq!(
+            serde_json::to_string(&read).unwrap(),
+            r#"{"amount":-5,"currency":"usd"}"#
+        );
+        for bad in [
+            r#"{"amount":1,"currency":"dollar"}"#,
+            r#"{"amount":1.5,"currency":"usd"}"#,
+            r#"{"amount":"1","currency":"usd"}"#,
+            r#"{"amount":1}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<Money>(bad).is_err(),
+                "{bad} was read"
+            );
+        }
+    }
+
+    #[test]
+    fn thresholds_are_exact_and_strict() {
+        let stripe = Exponents::stripe();
+        for (amount, code, threshold, answer) in [
+            (50_000, "usd", 500, Some(false)),
+            (50_001, "usd", 500, Some(true)),
+            (49_999, "usd", 500, Some(false)),
+            (500, "jpy", 500, Some(false)),
+            (501, "jpy", 500, Some(true)),
+            (500_000, "kwd", 500, Some(false)),
+            (500_010, "kwd", 500, Some(true)),
+            (50_100, "isk", 500, Some(true)),
+            (501, "isk", 500, Some(false)),
+            (-50_001, "usd", 500, Some(false)),
+            (i64::MIN, "usd", i64::MIN, Some(true)),
+            (i64::MAX, "kwd", i64::MAX, Some(false)),
+            (i64::MAX, "jpy", i64::MAX, Some(false)),
+            // A float would call these two equal.
+            (
+                9_007_199_254_740_993,
+                "jpy",
+                9_007_199_254_740_992,
+                Some(true),
+            ),
+            (1_000_000, "xyz", 1, None),
+        ] {
+            assert_eq!(
+                money(amount, code).exceeds_major(threshold, &stripe),
+                answer,
+                "{amount} {code} > {threshold}"
+            );
+        }
+    }
+}

@@ -114,7 +114,13 @@ impl Proposal {
             Self::ScheduleWinback { subscription, .. } => subscription.clone(),
         };
         let mut hash = Sha256::new();
-        for part in [self.tool(), &context.account, mode(context.livemode), &context.occurrence, &subject] {
+        for part in [
+            self.tool(),
+            &context.account,
+            mode(context.livemode),
+            &context.occurrence,
+            &subject,
+        ] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
