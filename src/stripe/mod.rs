@@ -1,0 +1,9 @@
+//! What Stripe sends, read without ever asking for more: signatures, event envelopes, objects of every API version.
+//!
+//! Parsing here is pure: bytes and JSON in, values out. Nothing in these modules opens a connection, reads a clock or
+//! writes a row. A field that is missing or a value that nobody has seen before is never an error.
+
+pub mod event;
+pub mod reference;
+pub mod signature;
+pub mod text;
