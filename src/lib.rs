@@ -4,4 +4,5 @@
 //! ARCHITECTURE.md is the map. Imports go one way, from the bottom of this list to its top.
 
 pub mod clock;
+pub mod guardrails;
 pub mod ids;
