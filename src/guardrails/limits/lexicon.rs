@@ -88,6 +88,7 @@ const CREDENTIALS_EN: &[&str] = &[
     "username*", "user name*", "social security", "ssn", "passport*", "date of birth",
     "mother s maiden", "maiden name", "secret question*", "seed phrase*", "private key*",
     "api key*", "remote access", "anydesk", "teamviewer",
+    "back of your card", "back of the card",
 ];
 
 #[rustfmt::skip]
@@ -98,6 +99,7 @@ const CREDENTIALS_DE: &[&str] = &[
     "*kontonummer*", "*bankleitzahl*", "bic", "*personalausweis*", "*reisepass*", "geburtsdatum",
     "geburtsdaten", "*geheimzahl*", "*geheimnummer*", "sicherheitsfrage*", "benutzername*",
     "fernzugriff", "fernwartung",
+    "rückseite ihrer karte", "rückseite deiner karte", "rückseite der karte",
 ];
 
 /// How a mail asks a reader to hand something over; refused together with one of [`SECRETS`] in one sentence.

@@ -58,6 +58,8 @@ fn domains() {
             "Go to example．com",
             "Go to example｡com",
             "Go to example․com",
+            "Go to example·com",
+            "Go to example⋅com",
             "Go to ｅｘａｍｐｌｅ．ｃｏｍ",
             "Go to ｅｖｉｌ.ⓒⓞⓜ",
             "Go to ex\u{430}mple.com",
@@ -287,6 +289,7 @@ fn promises_in_english() {
             "Reply with your card details",
             "Send us your billing information",
             "Buy a gift card",
+            "Reply with the figures on the back of your card",
         ],
     );
 }
