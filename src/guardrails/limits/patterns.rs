@@ -47,9 +47,9 @@ pub(super) fn plain_signs(text: &str) -> String {
     let signs = text.chars().map(|c| match c {
         '\u{2236}' | '\u{a789}' | '\u{2d0}' => ':',
         '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{ff0f}' | '\\' => '/',
-        '\u{3002}' | '\u{ff0e}' | '\u{ff61}' | '\u{2024}' => '.',
-        // Dots at half height, which a reader takes for the ones of an address.
-        '\u{b7}' | '\u{2027}' | '\u{2219}' | '\u{22c5}' | '\u{30fb}' => '.',
+        // The last ones stand at half height; a reader takes them for the dots of an address.
+        '\u{3002}' | '\u{ff0e}' | '\u{ff61}' | '\u{2024}' | '\u{b7}' | '\u{2027}' | '\u{2219}'
+        | '\u{22c5}' | '\u{30fb}' => '.',
         '\u{ff20}' | '\u{fe6b}' => '@',
         other => other,
     });
