@@ -3,6 +3,8 @@
 //!
 //! ARCHITECTURE.md is the map. Imports go one way, from the bottom of this list to its top.
 
+pub mod agent;
 pub mod clock;
+pub mod guardrails;
 pub mod ids;
 pub mod stripe;

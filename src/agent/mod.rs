@@ -1,0 +1,7 @@
+//! The agent: what a model is told, what it may call, and what happens without it.
+//!
+//! It knows the guardrails and ports, and must never touch the store or a mailer: what it decides becomes rows that
+//! somebody else checks, commits and sends.
+
+pub mod playbook;
+pub mod prompts;

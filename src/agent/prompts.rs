@@ -1,0 +1,434 @@
+//! The prompt files: embedded in the binary, replaceable by a folder, checked as a whole, and hashed.
+//!
+//! This module owns what is in `prompts/`. It must never fill in a fact about a customer that is not in the documented
+//! context, and never use a file that it has not read completely.
+
+mod check;
+mod context;
+mod template;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use minijinja::value::Serde;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use self::check::Problem;
+pub use self::context::{CONTEXT, LINK_PLACEHOLDER, PLACEHOLDERS, sample_context};
+pub use self::template::{Prose, Template, placeholders_in};
+use super::playbook::{OwedCall, Playbook, PlaybookError, environment};
+
+/// The language that every template exists in.
+pub const FALLBACK_LANGUAGE: &str = "en";
+
+/// The largest prompt file: beyond it somebody has put the wrong file there.
+const MAX_FILE: u64 = 256 * 1024;
+
+const LAYOUT_TEXT: &str = "emails/layout.txt";
+const LAYOUT_HTML: &str = "emails/layout.html";
+const SYSTEM: &str = "system.md";
+
+macro_rules! embed {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../prompts/", $name)))),*]
+    };
+}
+
+/// Every file in `prompts/`. A test fails when one is missing here.
+const EMBEDDED: &[(&str, &str)] = embed![
+    "emails/invoice_payment_failed.de.md",
+    "emails/invoice_payment_failed.md",
+    "emails/layout.html",
+    "emails/layout.txt",
+    "emails/payment_failed.de.md",
+    "emails/payment_failed.md",
+    "emails/subscription_past_due.de.md",
+    "emails/subscription_past_due.md",
+    "emails/winback_due.de.md",
+    "emails/winback_due.md",
+    "playbooks/invoice_payment_failed.md",
+    "playbooks/payment_failed.md",
+    "playbooks/payment_succeeded.md",
+    "playbooks/subscription_ended.md",
+    "playbooks/subscription_past_due.md",
+    "playbooks/winback_due.md",
+    "system.md",
+];
+
+/// All prompts of one set.
+#[derive(Debug, Clone)]
+pub struct Prompts {
+    /// The system prompt, as a template over the documented context.
+    pub system: String,
+    /// The playbooks by name.
+    pub playbooks: BTreeMap<String, Playbook>,
+    /// The mails by name and language.
+    pub templates: BTreeMap<(String, String), Template>,
+    /// The frame of a mail's text part.
+    pub layout_text: String,
+    /// The frame of a mail's HTML part.
+    pub layout_html: String,
+    /// SHA-256 over all files, names sorted; stored with every run.
+    pub hash: String,
+}
+
+/// What a model is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The system prompt.
+    pub system: String,
+    /// The playbook's instructions.
+    pub instructions: String,
+}
+
+/// Prompts that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptsError {
+    /// A file or folder cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file whose name means nothing.
+    #[error(
+        "{file} is no prompt file: expected system.md, playbooks/NAME.md, emails/NAME.md, emails/NAME.LANGUAGE.md, emails/layout.txt or emails/layout.html"
+    )]
+    UnknownFile {
+        /// The file, relative to the folder.
+        file: String,
+    },
+    /// A template that no playbook names: most likely a typo in the file's name.
+    #[error("{file} is used by no playbook: rename it, or name it in a playbook's `template`")]
+    Unused {
+        /// The file, relative to the folder.
+        file: String,
+    },
+    /// A file that is needed and missing.
+    #[error("{file} is missing")]
+    Missing {
+        /// The file, relative to the folder.
+        file: String,
+    },
+    /// A template that cannot be read.
+    #[error("{file} {what}")]
+    Template {
+        /// The file, relative to the folder.
+        file: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A playbook that cannot be read.
+    #[error(transparent)]
+    Playbook(#[from] PlaybookError),
+    /// A playbook that does not exist.
+    #[error("there is no playbook `{name}`")]
+    NoPlaybook {
+        /// The name asked for.
+        name: String,
+    },
+    /// Rendering failed.
+    #[error("{file} cannot be rendered: {source}")]
+    Render {
+        /// The file, relative to the folder.
+        file: String,
+        /// The engine's words.
+        #[source]
+        source: minijinja::Error,
+    },
+}
+
+impl Prompts {
+    /// The prompts that are built in.
+    pub fn embedded() -> Result<Self, PromptsError> {
+        Self::assemble(&embedded_files())
+    }
+
+    /// The built-in prompts with the files of `folder` in their place or beside them. A file whose name means nothing
+    /// is an error, since a misspelled override would silently do nothing; names that start with a dot are passed over.
+    pub fn load(folder: &Path) -> Result<Self, PromptsError> {
+        let mut files = embedded_files();
+        for (inner, prefix) in [
+            (folder.to_path_buf(), ""),
+            (folder.join("playbooks"), "playbooks/"),
+            (folder.join("emails"), "emails/"),
+        ] {
+            if !prefix.is_empty() && !inner.exists() {
+                continue;
+            }
+            for (name, path) in entries(&inner)? {
+                if prefix.is_empty() && path.is_dir() && (name == "playbooks" || name == "emails") {
+                    continue;
+                }
+                let file = format!("{prefix}{name}");
+                if path.is_dir() || Kind::of(&file).is_none() {
+                    return Err(PromptsError::UnknownFile { file });
+                }
+                files.insert(file, read(&path)?);
+            }
+        }
+        Self::assemble(&files)
+    }
+
+    /// The prompts of `folder`, when there is one, else those built in.
+    pub fn open(folder: Option<&Path>) -> Result<Self, PromptsError> {
+        folder.map_or_else(Self::embedded, Self::load)
+    }
+
+    fn assemble(files: &BTreeMap<String, String>) -> Result<Self, PromptsError> {
+        let mut playbooks = BTreeMap::new();
+        let mut templates = BTreeMap::new();
+        for (file, text) in files {
+            match Kind::of(file) {
+                Some(Kind::Playbook(name)) => {
+                    playbooks.insert(name.to_owned(), Playbook::parse(name, text)?);
+                }
+                Some(Kind::Template(name, language)) => {
+                    let template =
+                        Template::parse(text).map_err(|what| PromptsError::Template {
+                            file: file.clone(),
+                            what,
+                        })?;
+                    templates.insert((name.to_owned(), language.to_owned()), template);
+                }
+                Some(Kind::Whole) => {}
+                None => return Err(PromptsError::UnknownFile { file: file.clone() }),
+            }
+        }
+        if let Some((name, language)) = templates.keys().find(|(name, _)| {
+            !playbooks
+                .values()
+                .any(|p: &Playbook| p.template.as_deref() == Some(name))
+        }) {
+            return Err(PromptsError::Unused {
+                file: template_file(name, language),
+            });
+        }
+        let whole = |file: &str| {
+            files
+                .get(file)
+                .cloned()
+                .ok_or_else(|| PromptsError::Missing {
+                    file: file.to_owned(),
+                })
+        };
+        Ok(Self {
+            system: whole(SYSTEM)?,
+            layout_text: whole(LAYOUT_TEXT)?,
+            layout_html: whole(LAYOUT_HTML)?,
+            playbooks,
+            templates,
+            hash: hash(files),
+        })
+    }
+
+    /// The playbook of that name.
+    pub fn playbook(&self, name: &str) -> Result<&Playbook, PromptsError> {
+        self.playbooks
+            .get(name)
+            .ok_or_else(|| PromptsError::NoPlaybook {
+                name: name.to_owned(),
+            })
+    }
+
+    /// The playbook that an event type leads to.
+    pub fn led_by(&self, event_type: &str) -> Option<&Playbook> {
+        self.playbooks
+            .values()
+            .find(|p| p.leads.iter().any(|lead| lead == event_type))
+    }
+
+    /// The mail of that name in the language of `language` (a tag such as `de-AT`), else in English.
+    pub fn template(&self, name: &str, language: &str) -> Option<&Template> {
+        [primary_language(language).as_str(), FALLBACK_LANGUAGE]
+            .iter()
+            .find_map(|language| {
+                self.templates
+                    .get(&(name.to_owned(), (*language).to_owned()))
+            })
+    }
+
+    /// Renders what a model is told. `words` is set from the playbook's limits, so that text and filter agree.
+    pub fn render(&self, playbook: &str, context: &Value) -> Result<Rendered, PromptsError> {
+        let playbook = self.playbook(playbook)?;
+        let mut context = context.clone();
+        if let Value::Object(fields) = &mut context {
+            fields.insert("words".to_owned(), playbook.limits.words.into());
+        }
+        let file = playbook_file(&playbook.name);
+        Ok(Rendered {
+            system: render_text(SYSTEM, &self.system, &context)?,
+            instructions: render_text(&file, &playbook.body, &context)?,
+        })
+    }
+
+    /// What is owed, ready to be called by the rules: a mail's subject and body come from the playbook's template, in the
+    /// context's `language` and for its `placeholders`.
+    pub fn owed_calls(
+        &self,
+        playbook: &str,
+        context: &Value,
+    ) -> Result<Vec<OwedCall>, PromptsError> {
+        let playbook = self.playbook(playbook)?;
+        let mut calls = playbook.owed_calls(context)?;
+        for call in calls.iter_mut().filter(|call| call.tool == "send_email") {
+            let language = context
+                .get("language")
+                .and_then(Value::as_str)
+                .unwrap_or(FALLBACK_LANGUAGE);
+            let template = playbook
+                .template
+                .as_deref()
+                .and_then(|name| self.template(name, language))
+                .ok_or_else(|| PromptsError::Template {
+                    file: playbook_file(&playbook.name),
+                    what: "owes a mail and has no `template`".to_owned(),
+                })?;
+            let offered: Vec<&str> = context
+                .get("placeholders")
+                .and_then(Value::as_array)
+                .map(|names| names.iter().filter_map(Value::as_str).collect())
+                .unwrap_or_default();
+            let Prose { subject, body } = template.prose(&offered);
+            if let Value::Object(args) = &mut call.args {
+                args.insert("subject".to_owned(), subject.into());
+                args.insert("body".to_owned(), body.into());
+            }
+        }
+        Ok(calls)
+    }
+}
+
+/// The language of a tag: `de` of `de-AT` and `de_AT`, in lower case.
+pub fn primary_language(tag: &str) -> String {
+    tag.split(['-', '_'])
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// What a file's name says about it.
+enum Kind<'a> {
+    Playbook(&'a str),
+    Template(&'a str, &'a str),
+    Whole,
+}
+
+impl<'a> Kind<'a> {
+    fn of(file: &'a str) -> Option<Self> {
+        if [SYSTEM, LAYOUT_TEXT, LAYOUT_HTML].contains(&file) {
+            return Some(Self::Whole);
+        }
+        let (folder, name) = file.split_once('/')?;
+        let stem = name.strip_suffix(".md")?;
+        match (folder, stem.split_once('.')) {
+            ("playbooks", None) => is_word(stem).then_some(Self::Playbook(stem)),
+            ("emails", None) => is_word(stem).then_some(Self::Template(stem, FALLBACK_LANGUAGE)),
+            ("emails", Some((name, language))) => {
+                let is_language = (2..=3).contains(&language.len())
+                    && language.bytes().all(|b| b.is_ascii_lowercase())
+                    && language != FALLBACK_LANGUAGE;
+                (is_word(name) && is_language).then_some(Self::Template(name, language))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn playbook_file(name: &str) -> String {
+    format!("playbooks/{name}.md")
+}
+
+fn template_file(name: &str, language: &str) -> String {
+    if language == FALLBACK_LANGUAGE {
+        format!("emails/{name}.md")
+    } else {
+        format!("emails/{name}.{language}.md")
+    }
+}
+
+fn render_text(file: &str, source: &str, context: &Value) -> Result<String, PromptsError> {
+    environment()
+        .render_named_str(file, source, Serde(context))
+        .map(|text| tidy(&text))
+        .map_err(|source| PromptsError::Render {
+            file: file.to_owned(),
+            source,
+        })
+}
+
+/// Folds the runs of empty lines that conditions and comments leave behind.
+fn tidy(text: &str) -> String {
+    let mut tidied = String::with_capacity(text.len());
+    let mut empty = 0;
+    for line in text.trim().lines() {
+        empty = if line.trim().is_empty() { empty + 1 } else { 0 };
+        if empty <= 1 {
+            tidied.push_str(line.trim_end());
+            tidied.push('\n');
+        }
+    }
+    tidied
+}
+
+fn embedded_files() -> BTreeMap<String, String> {
+    EMBEDDED
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+/// The names are hashed with the texts, and both with their lengths, so that no two sets share a hash.
+fn hash(files: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    for part in files.iter().flat_map(|(name, text)| [name, text]) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex::encode(hash.finalize())
+}
+
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, PromptsError> {
+    let failed = |source| PromptsError::Io {
+        path: folder.to_path_buf(),
+        source,
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            found.push((name, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String, PromptsError> {
+    let failed = |source| PromptsError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(failed)?.len() > MAX_FILE {
+        return Err(failed(std::io::Error::other(
+            "the file is larger than 256 KiB",
+        )));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+use serde_json::json;
+
+use super::*;
+
+const TOOLS: [&str; 5] = [
+    "update_order",
+    "get_payment_history",
+    "send_email",
+    "notify_sales",
+    "schedule_winback",
+];
+
+fn prompts() -> Prompts {
+    Prompts::embedded().unwrap()
+}
+
+fn context(changes: Value) -> Value {
+    let mut context = sample_context();
+    for (name, value) in changes.as_object().unwrap() {
+        context[name] = value.clone();
+    }
+    context
+}
+
+fn changed(file: &str, from: &str, to: &str) -> Result<Prompts, PromptsError> {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, text) = EMBEDDED.iter().find(|(name, _)| *name == file).unwrap();
+    assert!(text.contains(from), "{file} does not contain {from}");
+    let path = folder.path().join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text.replace(from, to)).unwrap();
+    Prompts::load(folder.path())
+}
+
+fn problem(file: &str, from: &str, to: &str) -> String {
+    let problems = changed(file, from, to).unwrap().check(&TOOLS);
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" | ")
+}
+
+#[test]
+fn every_file_in_the_folder_is_embedded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+    let mut found = Vec::new();
+    for (folder, prefix) in [("", ""), ("playbooks", "playbooks/"), ("emails", "emails/")] {
+        for (name, path) in entries(&root.join(folder)).unwrap() {
+            if path.is_file() {
+                found.push(format!("{prefix}{name}"));
+            } else {
+                assert!(
+                    folder.is_empty() && ["playbooks", "emails"].contains(&name.as_str()),
+                    "{name}"
+                );
+            }
+        }
+    }
+    found.sort();
+    assert_eq!(
+        found,
+        EMBEDDED
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn what_is_embedded_has_no_problem() {
+    assert_eq!(prompts().check(&TOOLS), []);
+}
+
+#[test]
+fn each_leading_event_has_its_playbook() {
+    let prompts = prompts();
+    for (event, playbook) in [
+        ("payment_intent.succeeded", "payment_succeeded"),
+        ("payment_intent.payment_failed", "payment_failed"),
+        ("invoice.payment_failed", "invoice_payment_failed"),
+        ("customer.subscription.updated", "subscription_past_due"),
+        ("customer.subscription.deleted", "subscription_ended"),
+    ] {
+        assert_eq!(prompts.led_by(event).unwrap().name, playbook);
+        assert_eq!(prompts.playbooks[playbook].stage, "first");
+    }
+    assert_eq!(prompts.led_by("charge.failed"), None);
+    let winback = &prompts.playbooks["winback_due"];
+    assert_eq!(
+        (winback.stage.as_str(), winback.leads.len()),
+        ("winback", 0)
+    );
+    assert!(prompts.playbooks["payment_failed"].limits.words <= 100);
+}
+
+#[test]
+fn sales_are_told_where_nobody_can_be_written_to() {
+    let prompts = prompts();
+    for name in [
+        "payment_failed",
+        "invoice_payment_failed",
+        "subscription_past_due",
+    ] {
+        let must = |changes: Value| -> Vec<(String, Value)> {
+            let calls = prompts.owed_calls(name, &context(changes)).unwrap();
+            calls
+                .into_iter()
+                .filter(|call| call.must)
+                .map(|call| {
+                    (
+                        call.tool,
+                        call.args.get("priority").cloned().unwrap_or_default(),
+                    )
+                })
+                .collect()
+        };
+        let mail = || ("send_email".to_owned(), Value::Null);
+        let sales = |priority: &str| ("notify_sales".to_owned(), json!(priority));
+        assert_eq!(must(json!({})), [mail()]);
+        assert_eq!(must(json!({"high_value": true})), [mail(), sales("high")]);
+        assert_eq!(must(json!({"recipient": false})), [sales("normal")]);
+        assert_eq!(
+            must(json!({"recipient": false, "high_value": true})),
+            [sales("high")]
+        );
+    }
+}
+
+#[test]
+fn owed_summaries_hold_no_figure() {
+    let prompts = prompts();
+    for playbook in prompts.playbooks.keys() {
+        for flags in 0..4 {
+            let context =
+                context(json!({"high_value": flags & 1 == 1, "recipient": flags & 2 == 2}));
+            for call in prompts.owed_calls(playbook, &context).unwrap() {
+                if let Some(summary) = call.args.get("summary") {
+                    let summary = summary.as_str().unwrap();
+                    assert!(
+                        !summary.chars().any(char::is_numeric),
+                        "{playbook}: {summary}"
+                    );
+                    assert!(summary.len() > 20);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_winback_is_owed_after_the_configured_days() {
+    let calls = prompts()
+        .owed_calls("subscription_ended", &context(json!({"winback_days": 14})))
+        .unwrap();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].tool, "schedule_winback");
+    assert_eq!(
+        calls[0].args,
+        json!({"delay_days": 14, "campaign": "come_back"})
+    );
+}
+
+#[test]
+fn an_owed_mail_comes_from_the_template_in_the_customers_language() {
+    let prompts = prompts();
+    let mail = |changes: Value| {
+        let calls = prompts
+            .owed_calls("invoice_payment_failed", &context(changes))
+            .unwrap();
+        calls
+            .into_iter()
+            .find(|call| call.tool == "send_email")
+            .unwrap()
+            .args
+    };
+    let german = mail(json!({"language": "de-AT"}));
+    assert!(
+        german["subject"]
+            .as_str()
+            .unwrap()
+            .starts_with("Ihre Zahlung")
+    );
+    let french = mail(json!({"language": "fr", "placeholders": ["amount", "business_name"]}));
+    let body = french["body"].as_str().unwrap();
+    assert!(body.starts_with("The payment of {{amount}}"), "{body}");
+    assert!(
+        !body.contains("link")
+            && !body.contains("tried again by itself on")
+            && body.contains("reply")
+    );
+}
+
+#[test]
+fn instructions_follow_the_facts() {
+    let prompts = prompts();
+    let with = |changes: Value| {
+        prompts
+            .render("payment_failed", &context(changes))
+            .unwrap()
+            .instructions
+    };
+    assert!(with(json!({})).contains("{{update_payment_link}}"));
+    assert!(!with(json!({"update_link": false})).contains("{{update_payment_link}}"));
+    assert!(with(json!({"recipient": false})).contains("Do not call `send_email`"));
+    assert!(with(json!({"has_paid": false})).contains("never paid before"));
+    for word in ["fraud", "stolen", "lost card", "do_not_honor"] {
+        assert!(!with(json!({})).to_lowercase().contains(word), "{word}");
+    }
+}
+
+#[test]
+fn what_a_model_is_told_reads_well() {
+    let rendered = prompts()
+        .render(
+            "payment_failed",
+            &context(
+                json!({"high_value": true, "placeholders": ["amount", "update_payment_link"]}),
+            ),
+        )
+        .unwrap();
+    insta::assert_snapshot!(rendered.instructions, @r"
+    A one-off payment did not go through. Nothing was charged.
+
+    Write one mail to the customer with `send_email`:
+    - Say that the payment of {{amount}} to {{business_name}} did not go through and that nothing was charged.
+    - Reason in plain words: the bank did not approve it, and does not tell us more. Suggest another card or a word with the bank.
+    - Offer one next step: {{update_payment_link}}, in a paragraph of its own.
+    - End by saying that a reply reaches a person.
+
+    This payment is large. Tell sales as well with `notify_sales`, priority `high`: one or two sentences on what happened and
+    whether the customer has paid before. The amount is added for you.
+
+    If it helps the tone, look at the history once with `get_payment_history` before you write: a customer of many good
+    payments is thanked for them in half a sentence, without figures.
+    ");
+    let system = rendered.system;
+    assert!(system.starts_with("You work in billing support for Acme."));
+    assert!(
+        system.contains("Offered in this run: {{amount}}, {{update_payment_link}}."),
+        "{system}"
+    );
+    assert!(system.contains("at most 100 words"));
+    assert!(!system.contains("{#") && !system.contains("{%"));
+}
+
+#[test]
+fn a_missing_name_is_an_error_with_the_file() {
+    let mut context = sample_context();
+    context.as_object_mut().unwrap().remove("update_link");
+    let error = prompts()
+        .render("payment_failed", &context)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("playbooks/payment_failed.md cannot be rendered: undefined"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_check_finds_what_is_wrong() {
+    let playbook = "playbooks/payment_failed.md";
+    assert!(
+        problem(
+            playbook,
+            "{%- if not has_paid %}",
+            "{%- if not has_payed %}"
+        )
+        .contains("`has_payed`")
+    );
+    assert!(problem(playbook, "when: \"recipient\"", "when: \"recipent\"").contains("`recipent`"));
+    assert!(
+        problem(playbook, "limit: 10", "limit: '=ten'")
+            .contains("`owed[0].args.limit` names the unknown `ten`")
+    );
+    assert!(
+        problem(
+            playbook,
+            "[payment_intent.payment_failed]",
+            "[payment_intent.succeeded]"
+        )
+        .contains("already leads")
+    );
+    assert!(
+        problem(playbook, "tools: [get_payment_history, ", "tools: [pay, ")
+            .contains("unknown tool `pay`")
+    );
+    assert!(
+        problem(playbook, "send_email, notify_sales]", "notify_sales]")
+            .contains("not among its `tools`")
+    );
+    assert!(problem(playbook, "words: 100", "words: 20").contains("has more words"));
+    assert!(problem(playbook, "{{ \"{{amount}}\" }}", "{{ amount | euros }}").contains("euros"));
+    assert!(problem(playbook, "{%- else -%}", "{%- elsif -%}").contains("cannot be parsed"));
+    let unused = changed(
+        "playbooks/winback_due.md",
+        "template: winback_due",
+        "template: payment_failed",
+    );
+    assert!(matches!(unused, Err(PromptsError::Unused { .. })));
+    let mail_owed = "  - { tool: send_email, must: true }\n  - tool: schedule_winback";
+    assert!(
+        problem(
+            "playbooks/subscription_ended.md",
+            "  - tool: schedule_winback",
+            mail_owed
+        )
+        .contains("owes a mail and has no `template`")
+    );
+    assert!(
+        problem("emails/layout.txt", "{{ business_name }}", "{{ busyness }}")
+            .contains("`busyness`")
+    );
+    let mail = "emails/payment_failed.md";
+    for (to, expected) in [
+        ("in 3 days", "digit"),
+        ("at acme.example", "address"),
+        ("{{card}}", "unknown placeholder `card`"),
+        ("<b>now</b>", "markup"),
+        ("{{amount", "braces"),
+    ] {
+        assert!(
+            problem(mail, "nothing was charged", to).contains(expected),
+            "{to}"
+        );
+    }
+    assert!(problem(mail, "{{update_payment_link}}", "here").contains("never needed"));
+    assert!(problem(mail, "{{amount}}", "{{product}}").contains("a first paragraph"));
+}
+
+#[test]
+fn a_folder_replaces_files_and_refuses_unknown_names() {
+    let built_in = prompts();
+    let louder = changed("system.md", "kind and calm", "kind, calm and brief").unwrap();
+    assert!(louder.system.contains("kind, calm and brief"));
+    assert_ne!(louder.hash, built_in.hash);
+    assert_eq!(louder.playbooks, built_in.playbooks);
+
+    for file in [
+        "systm.md",
+        "playbooks/payment_failed.txt",
+        "emails/payment_failed.DE.md",
+        "mails/x.md",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "---\nsubject: x\n---\nx").unwrap();
+        let error = Prompts::load(folder.path()).unwrap_err();
+        assert!(
+            matches!(error, PromptsError::UnknownFile { .. }),
+            "{file}: {error}"
+        );
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("emails")).unwrap();
+    std::fs::write(folder.path().join(".editor"), "x").unwrap();
+    std::fs::write(
+        folder.path().join("emails/payment_faild.md"),
+        "---\nsubject: x\n---\nx",
+    )
+    .unwrap();
+    assert!(matches!(
+        Prompts::load(folder.path()),
+        Err(PromptsError::Unused { .. })
+    ));
+    assert!(matches!(
+        Prompts::load(&folder.path().join("nowhere")),
+        Err(PromptsError::Io { .. })
+    ));
+}
+
+#[test]
+fn the_hash_covers_names_and_texts() {
+    let set = |pairs: &[(&str, &str)]| {
+        hash(
+            &pairs
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect(),
+        )
+    };
+    assert_ne!(set(&[("a", "bc")]), set(&[("ab", "c")]));
+    assert_ne!(
+        set(&[("a", "b"), ("c", "d")]),
+        set(&[("a", "d"), ("c", "b")])
+    );
+    assert_eq!(prompts().hash, prompts().hash);
+    assert_eq!(prompts().hash.len(), 64);
+}
