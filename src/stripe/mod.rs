@@ -4,6 +4,9 @@
 //! writes a row. A field that is missing or a value that nobody has seen before is never an error.
 
 pub mod event;
+pub mod order_reference;
 pub mod reference;
 pub mod signature;
 pub mod text;
+pub mod view;
+mod views;

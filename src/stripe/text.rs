@@ -23,9 +23,9 @@ pub fn clip(text: &str, max: usize) -> &str {
         .unwrap_or(text)
 }
 
-/// Whether `text` can be an id: neither empty nor over [`MAX_ID_CHARS`].
+/// Whether `text` can be an id: neither empty nor over [`MAX_ID_CHARS`], and without U+0000.
 pub fn fits_an_id(text: &str) -> bool {
-    !text.is_empty() && text.chars().nth(MAX_ID_CHARS).is_none()
+    !text.is_empty() && text.chars().nth(MAX_ID_CHARS).is_none() && !text.contains('\0')
 }
 
 /// Takes U+0000 out of every string and every key below `value`.
@@ -95,5 +95,6 @@ mod tests {
         assert!(!fits_an_id(""));
         assert!(fits_an_id(&"é".repeat(255)));
         assert!(!fits_an_id(&"é".repeat(256)));
+        assert!(!fits_an_id("cus\0"));
     }
 }

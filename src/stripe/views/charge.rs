@@ -1,0 +1,26 @@
+//! The view of a charge. Its `invoice` went away with the basil versions.
+
+use serde_json::Value;
+
+use super::{Reading, currency, flag, id, int, text};
+
+pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
+    reading.fields(id, &["customer", "payment_intent", "invoice"]);
+    reading.fields(text, &["status", "failure_code"]);
+    reading.fields(currency, &["currency"]);
+    reading.fields(flag, &["paid", "captured"]);
+    reading.fields(int, &["amount", "amount_refunded", "created"]);
+    reading.field_of("decline_code", text, "outcome", "reason");
+
+    // The reason of a charge that went through is why Stripe looked twice at it, and no decline.
+    let outcome = reading
+        .object()
+        .get("outcome")
+        .and_then(|outcome| outcome.get("type"));
+    if matches!(
+        outcome.and_then(Value::as_str),
+        Some("authorized" | "manual_review")
+    ) {
+        reading.set("decline_code", super::Found::Null);
+    }
+}
