@@ -4,6 +4,7 @@
 //! writes a row. A field that is missing or a value that nobody has seen before is never an error.
 
 pub mod event;
+pub mod links;
 pub mod order_reference;
 pub mod reference;
 pub mod signature;
