@@ -1,0 +1,202 @@
+//! An object's row as a projection of the set of its snapshots.
+//!
+//! Stripe promises no order and sends duplicates (docs.stripe.com/webhooks#event-ordering), and `created` has a
+//! resolution of one second. So a row is never updated by an event: it is computed from all snapshots, and the order
+//! of arrival cannot matter.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::clock::Timestamp;
+use crate::stripe::view::{Family, View};
+
+use super::rule_of;
+
+/// Where an event type stands among the events of one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// `*.created`: the object's first state.
+    Created,
+    /// A hint about something to come; its payload may be older than its time.
+    Hint,
+    /// Everything else.
+    Later,
+}
+
+/// One event's view of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// What the object is.
+    pub family: Family,
+    /// The object's id.
+    pub object: String,
+    /// The event that showed it.
+    pub event: String,
+    /// The event's type.
+    pub event_type: String,
+    /// The API version of the body; one event may be delivered in two.
+    pub api_version: String,
+    /// The event's `created`.
+    pub created: Timestamp,
+    /// The normalized fields.
+    pub fields: View,
+    /// The normalized `previous_attributes`: what the changed fields were before.
+    pub previous: View,
+}
+
+/// What the set of an object's snapshots comes to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Projection {
+    /// The row.
+    pub row: View,
+    /// Which event each field's value came from.
+    pub winners: BTreeMap<String, String>,
+    /// Two snapshots with different contents were told apart by their event id only.
+    pub tie: bool,
+}
+
+impl Projection {
+    /// Whether `event` won no field: everything it says is known better.
+    pub fn is_stale(&self, event: &str) -> bool {
+        !self.winners.values().any(|winner| winner == event)
+    }
+}
+
+/// Projects an object's snapshots. The order in which they are given does not matter.
+pub fn project(snapshots: &[Snapshot]) -> Projection {
+    let mut ranked: Vec<(Rank, &Snapshot)> = snapshots.iter().map(|s| (Rank::of(s), s)).collect();
+    ranked.sort_by(|(a, x), (b, y)| {
+        (a, &x.event, &x.api_version).cmp(&(b, &y.event, &y.api_version))
+    });
+    let mut projection = Projection::default();
+    let mut past_due_since = None;
+    for group in ranked.chunk_by(|(a, _), (b, _)| a == b) {
+        for snapshot in chain(group.iter().map(|(_, s)| *s).collect(), &mut projection) {
+            for (field, value) in snapshot.fields.iter() {
+                projection.row.insert(field, value.clone());
+                projection
+                    .winners
+                    .insert(field.to_owned(), snapshot.event.clone());
+            }
+            match snapshot.fields.text("status") {
+                Some("past_due") => past_due_since = past_due_since.or(Some(snapshot.created)),
+                Some(_) => past_due_since = None,
+                None => {}
+            }
+        }
+    }
+    if let (Some(since), Some(Family::Subscription)) =
+        (past_due_since, snapshots.first().map(|s| s.family))
+    {
+        // Counted from the first past_due since the last other state; access grace hangs on it.
+        projection
+            .row
+            .insert("past_due_since", json!(since.seconds()));
+    }
+    projection
+}
+
+/// What orders snapshots, greatest last, before the chain within a second and the event id are asked.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    absorbed: bool,
+    created: Timestamp,
+    phase: Phase,
+    progress: [i64; 3],
+}
+
+impl Rank {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            absorbed: is_absorbed(snapshot),
+            created: snapshot.created,
+            phase: rule_of(&snapshot.event_type).map_or(Phase::Later, |rule| rule.phase),
+            progress: progress(snapshot.family, &snapshot.fields),
+        }
+    }
+}
+
+/// Whether the object has reached a state that it cannot leave.
+///
+/// Nothing else absorbs: a paid payout may fail, a succeeded refund may fail, a lost dispute may be won, an
+/// uncollectible invoice may be paid (docs.stripe.com/invoicing/overview, docs.stripe.com/payouts).
+fn is_absorbed(snapshot: &Snapshot) -> bool {
+    let status = snapshot.fields.text("status");
+    match snapshot.family {
+        Family::Subscription => matches!(status, Some("canceled" | "incomplete_expired")),
+        Family::PaymentIntent => matches!(status, Some("succeeded" | "canceled")),
+        Family::Invoice => matches!(status, Some("paid" | "void" | "deleted")),
+        Family::CheckoutSession => status == Some("expired"),
+        Family::Customer => snapshot.fields.flag("deleted") == Some(true),
+        Family::Charge | Family::InvoicePayment => false,
+    }
+}
+
+/// How far an object has come, for events of one second. Larger is later.
+fn progress(family: Family, fields: &View) -> [i64; 3] {
+    let status = fields.text("status");
+    match family {
+        Family::Invoice => [
+            match status {
+                Some("draft") => 0,
+                Some("open") => 1,
+                Some("uncollectible") => 2,
+                _ => 3,
+            },
+            fields.int("attempt_count").unwrap_or(0),
+            fields.int("amount_paid").unwrap_or(0),
+        ],
+        Family::PaymentIntent => [i64::from(fields.text("error_code").is_some()), 0, 0],
+        Family::CheckoutSession => [
+            i64::from(fields.text("payment_status") != Some("unpaid")),
+            0,
+            0,
+        ],
+        Family::Charge => [
+            i64::from(fields.flag("captured") == Some(true)),
+            fields.int("amount_refunded").unwrap_or(0),
+            0,
+        ],
+        // A subscription moves both ways within a second; only `incomplete` is certain to come first.
+        Family::Subscription => [i64::from(status != Some("incomplete")), 0, 0],
+        Family::Customer | Family::InvoicePayment => [0; 3],
+    }
+}
+
+/// Orders snapshots that nothing else tells apart by following `previous_attributes` from the row so far.
+///
+/// Where the chain breaks off, the event id decides and the row is marked as a tie, unless the contents agree.
+fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'a Snapshot> {
+    let mut ordered: Vec<&Snapshot> = Vec::with_capacity(rest.len());
+    let mut row = projection.row.clone();
+    while rest.len() > 1 {
+        let next: Vec<usize> = rest
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.previous.iter().next().is_some() && follows(&row, &s.previous))
+            .map(|(at, _)| at)
+            .collect();
+        let [only] = next.as_slice() else { break };
+        let snapshot = rest.remove(*only);
+        for (field, value) in snapshot.fields.iter() {
+            row.insert(field, value.clone());
+        }
+        ordered.push(snapshot);
+    }
+    // Two bodies of one event differ in shape, not in what they say: the newer API version stands last, and that is
+    // no tie. Where a later second settles everything, an earlier tie is forgotten.
+    projection.tie = rest.iter().any(|s| {
+        rest.first()
+            .is_some_and(|first| s.event != first.event && s.fields != first.fields)
+    });
+    ordered.extend(rest);
+    ordered
+}
+
+/// Whether a row is in the state that `previous` describes.
+fn follows(row: &View, previous: &View) -> bool {
+    previous
+        .iter()
+        .all(|(field, value)| row.get(field).unwrap_or(&Value::Null) == value)
+}

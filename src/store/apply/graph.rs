@@ -1,0 +1,131 @@
+//! The part of the link graph round an event, read from the store and completed by the event's own links.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::store::database::{Transaction, args, list, statements};
+use crate::store::error::StoreError;
+use crate::stripe::links::{Edge, Node, NodeKind};
+
+statements! {
+    NEIGHBOURS: "SELECT a, b FROM links WHERE account = $1 AND livemode = $2 AND a IN (SELECT value FROM json_each($3))";
+    INSERT_LINK: "INSERT INTO links (account, livemode, a, b) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+}
+
+/// A component larger than this is no order: some reference stands on payments that have nothing to do with each other.
+const MOST_NODES: usize = 500;
+
+/// Links round an event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Graph {
+    neighbours: BTreeMap<Node, BTreeSet<Node>>,
+    /// More is linked than can belong together.
+    pub(crate) overgrown: bool,
+}
+
+/// Nodes that order components are made of.
+pub(crate) fn sells(kind: NodeKind) -> bool {
+    matches!(kind, NodeKind::PaymentIntent | NodeKind::CheckoutSession | NodeKind::OrderReference)
+}
+
+/// Nodes through which two events can be about one payment.
+pub(crate) fn pays(kind: NodeKind) -> bool {
+    matches!(kind, NodeKind::PaymentIntent | NodeKind::Invoice | NodeKind::Charge)
+}
+
+impl Graph {
+    /// Reads what the store knows round `start`, and adds `edges`.
+    pub(crate) async fn load(
+        tx: &mut Transaction,
+        account: &str,
+        livemode: bool,
+        start: &BTreeSet<Node>,
+        edges: &[Edge],
+    ) -> Result<Self, StoreError> {
+        let mut graph = Self::default();
+        for edge in edges {
+            graph.add(edge.first().clone(), edge.last().clone());
+        }
+        for node in start {
+            graph.neighbours.entry(node.clone()).or_default();
+        }
+        let mut asked: BTreeSet<Node> = BTreeSet::new();
+        let mut ask: BTreeSet<Node> = start.iter().chain(graph.neighbours.keys()).cloned().collect();
+        ask.retain(|node| sells(node.kind) || pays(node.kind));
+        while !ask.is_empty() {
+            if asked.len() + ask.len() > MOST_NODES {
+                graph.overgrown = true;
+                break;
+            }
+            let names: Vec<String> = ask.iter().map(ToString::to_string).collect();
+            let rows = tx.rows(&NEIGHBOURS, args![account, livemode, list(names.iter().map(String::as_str))]).await?;
+            asked.append(&mut ask);
+            for row in rows {
+                let (Ok(a), Ok(b)) = (row.text("a")?.parse::<Node>(), row.text("b")?.parse::<Node>()) else {
+                    return Err(StoreError::Inconsistent { column: "links.a", what: "not a node" });
+                };
+                if (sells(b.kind) || pays(b.kind)) && !asked.contains(&b) {
+                    ask.insert(b.clone());
+                }
+                graph.add(a, b);
+            }
+        }
+        Ok(graph)
+    }
+
+    fn add(&mut self, a: Node, b: Node) {
+        self.neighbours.entry(a.clone()).or_default().insert(b.clone());
+        self.neighbours.entry(b).or_default().insert(a);
+    }
+
+    /// Every node.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.neighbours.keys()
+    }
+
+    /// Whether a node has a neighbour of a kind.
+    pub(crate) fn touches(&self, node: &Node, kind: NodeKind) -> bool {
+        self.neighbours.get(node).is_some_and(|others| others.iter().any(|other| other.kind == kind))
+    }
+
+    /// Everything connected to `start` through nodes that `through` lets pass, `start` included.
+    pub(crate) fn connected(&self, start: &BTreeSet<Node>, through: fn(NodeKind) -> bool) -> BTreeSet<Node> {
+        let mut reached = start.clone();
+        let mut open: Vec<Node> = start.iter().filter(|node| through(node.kind)).cloned().collect();
+        while let Some(node) = open.pop() {
+            for other in self.neighbours.get(&node).into_iter().flatten() {
+                if through(other.kind) && reached.insert(other.clone()) {
+                    open.push(other.clone());
+                }
+            }
+        }
+        reached
+    }
+
+    /// The order components of the graph.
+    pub(crate) fn components(&self) -> Vec<BTreeSet<Node>> {
+        let mut rest: BTreeSet<&Node> = self.nodes().filter(|node| sells(node.kind)).collect();
+        let mut components = Vec::new();
+        while let Some(node) = rest.pop_first() {
+            let component = self.connected(&BTreeSet::from([node.clone()]), sells);
+            rest.retain(|other| !component.contains(*other));
+            components.push(component);
+        }
+        components
+    }
+}
+
+/// Stores links, each in both directions; says whether any was new.
+pub(crate) async fn insert(
+    tx: &mut Transaction,
+    account: &str,
+    livemode: bool,
+    edges: &[Edge],
+) -> Result<bool, StoreError> {
+    let mut new = false;
+    for edge in edges {
+        let (a, b) = (edge.first().to_string(), edge.last().to_string());
+        new |= tx.run(&INSERT_LINK, args![account, livemode, &a, &b]).await? > 0;
+        new |= tx.run(&INSERT_LINK, args![account, livemode, &b, &a]).await? > 0;
+    }
+    Ok(new)
+}

@@ -1,0 +1,535 @@
+//! The two databases behind one face: connections, transactions, rows. Knows nothing of what the tables mean.
+//!
+//! Statements are static text. Most serve both databases as they stand (`$1`, `ON CONFLICT`, `RETURNING`, and
+//! `json_each`, which the PostgreSQL migration defines); where they cannot, a [`Sql`] has two texts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Column, ConnectOptions, PgPool, Row as _, SqlitePool, TypeInfo, ValueRef};
+
+use super::error::StoreError;
+use crate::clock::{Clock, Timestamp};
+
+/// One statement, as each database is asked.
+#[derive(Debug)]
+pub struct Sql {
+    /// For SQLite.
+    pub sqlite: &'static str,
+    /// For PostgreSQL.
+    pub postgres: &'static str,
+}
+
+/// Declares statements, and `ALL`, from which a test prepares every one on both databases.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident: $sqlite:literal $(, postgres: $postgres:literal)?;)*) => {
+        $($(#[$doc])* pub(crate) const $name: $crate::store::database::Sql = $crate::store::database::statements!(@one $sqlite $(, $postgres)?);)*
+        /// Every statement of this file, by name.
+        pub(crate) const ALL: &[(&str, &$crate::store::database::Sql)] = &[$((stringify!($name), &$name)),*];
+    };
+    (@one $both:literal) => { $crate::store::database::Sql { sqlite: $both, postgres: $both } };
+    (@one $sqlite:literal, $postgres:literal) => { $crate::store::database::Sql { sqlite: $sqlite, postgres: $postgres } };
+}
+pub(crate) use statements;
+
+/// A bound value.
+#[derive(Debug, Clone)]
+pub(crate) enum Arg<'a> {
+    Int(i64),
+    OptInt(Option<i64>),
+    Text(&'a str),
+    Owned(String),
+    OptText(Option<String>),
+    Bytes(&'a [u8]),
+    /// Arrays, for PostgreSQL's `UNNEST` only.
+    Ints(Vec<i64>),
+    Texts(Vec<String>),
+    OptTexts(Vec<Option<String>>),
+    Blobs(Vec<Vec<u8>>),
+}
+
+impl From<i64> for Arg<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<Timestamp> for Arg<'_> {
+    fn from(value: Timestamp) -> Self {
+        Self::Int(value.0)
+    }
+}
+impl From<bool> for Arg<'_> {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+impl From<Option<i64>> for Arg<'_> {
+    fn from(value: Option<i64>) -> Self {
+        Self::OptInt(value)
+    }
+}
+impl<'a> From<&'a str> for Arg<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+impl<'a> From<&'a String> for Arg<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(value)
+    }
+}
+impl From<String> for Arg<'_> {
+    fn from(value: String) -> Self {
+        Self::Owned(value)
+    }
+}
+impl From<Option<String>> for Arg<'_> {
+    fn from(value: Option<String>) -> Self {
+        Self::OptText(value)
+    }
+}
+impl From<&Option<String>> for Arg<'_> {
+    fn from(value: &Option<String>) -> Self {
+        Self::OptText(value.clone())
+    }
+}
+impl<'a> From<&'a [u8]> for Arg<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+/// Builds a list of arguments.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { &[$($crate::store::database::Arg::from($value)),*] };
+}
+pub(crate) use args;
+
+/// A list of strings as one argument, for `IN (SELECT value FROM json_each($n))`.
+pub(crate) fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    serde_json::Value::from_iter(items).to_string()
+}
+
+#[derive(Debug, Clone)]
+enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// One row, read by column name.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    columns: Arc<[String]>,
+    cells: Vec<Cell>,
+}
+
+impl Row {
+    fn cell(&self, column: &'static str) -> Result<&Cell, StoreError> {
+        self.columns
+            .iter()
+            .position(|name| name == column)
+            .and_then(|at| self.cells.get(at))
+            .ok_or(StoreError::Inconsistent {
+                column,
+                what: "the column is missing",
+            })
+    }
+
+    pub(crate) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
+        self.opt_int(column)?.ok_or(StoreError::Inconsistent {
+            column,
+            what: "null",
+        })
+    }
+
+    pub(crate) fn opt_int(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        match self.cell(column)? {
+            Cell::Null => Ok(None),
+            Cell::Int(value) => Ok(Some(*value)),
+            _ => Err(StoreError::Inconsistent {
+                column,
+                what: "not a number",
+            }),
+        }
+    }
+
+    pub(crate) fn flag(&self, column: &'static str) -> Result<bool, StoreError> {
+        Ok(self.int(column)? != 0)
+    }
+
+    pub(crate) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        self.int(column).map(Timestamp)
+    }
+
+    pub(crate) fn opt_time(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.opt_int(column)?.map(Timestamp))
+    }
+
+    pub(crate) fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        self.opt_text(column)?.ok_or(StoreError::Inconsistent {
+            column,
+            what: "null",
+        })
+    }
+
+    pub(crate) fn opt_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        match self.cell(column)? {
+            Cell::Null => Ok(None),
+            Cell::Text(value) => Ok(Some(value.clone())),
+            _ => Err(StoreError::Inconsistent {
+                column,
+                what: "not text",
+            }),
+        }
+    }
+
+    pub(crate) fn bytes(&self, column: &'static str) -> Result<Vec<u8>, StoreError> {
+        match self.cell(column)? {
+            Cell::Bytes(value) => Ok(value.clone()),
+            _ => Err(StoreError::Inconsistent {
+                column,
+                what: "not bytes",
+            }),
+        }
+    }
+
+    /// Reads JSON that billhook wrote.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
+        serde_json::from_str(&self.text(column)?)
+            .map_err(|source| StoreError::Json { column, source })
+    }
+}
+
+macro_rules! decode {
+    ($name:ident, $row:ty) => {
+        fn $name(rows: &[$row]) -> Result<Vec<Row>, StoreError> {
+            let Some(first) = rows.first() else {
+                return Ok(Vec::new());
+            };
+            let columns: Arc<[String]> = first
+                .columns()
+                .iter()
+                .map(|c| c.name().to_owned())
+                .collect();
+            rows.iter()
+                .map(|row| {
+                    let mut cells = Vec::with_capacity(columns.len());
+                    for at in 0..columns.len() {
+                        let raw = row.try_get_raw(at)?;
+                        cells.push(if raw.is_null() {
+                            Cell::Null
+                        } else {
+                            match raw.type_info().name() {
+                                "INTEGER" | "INT8" => Cell::Int(row.try_get(at)?),
+                                "BLOB" | "BYTEA" => Cell::Bytes(row.try_get(at)?),
+                                _ => Cell::Text(row.try_get(at)?),
+                            }
+                        });
+                    }
+                    Ok(Row {
+                        columns: columns.clone(),
+                        cells,
+                    })
+                })
+                .collect()
+        }
+    };
+}
+decode!(decode_sqlite, SqliteRow);
+decode!(decode_postgres, PgRow);
+
+macro_rules! bind {
+    ($query:expr, $args:expr, sqlite) => {{
+        let mut query = $query;
+        for arg in $args {
+            query = match arg {
+                Arg::Int(v) => query.bind(*v),
+                Arg::OptInt(v) => query.bind(*v),
+                Arg::Text(v) => query.bind((*v).to_owned()),
+                Arg::Owned(v) => query.bind(v.clone()),
+                Arg::OptText(v) => query.bind(v.clone()),
+                Arg::Bytes(v) => query.bind(v.to_vec()),
+                Arg::Ints(_) | Arg::Texts(_) | Arg::OptTexts(_) | Arg::Blobs(_) => {
+                    return Err(StoreError::Inconsistent {
+                        column: "argument",
+                        what: "SQLite has no arrays",
+                    });
+                }
+            };
+        }
+        query
+    }};
+    ($query:expr, $args:expr, postgres) => {{
+        let mut query = $query;
+        for arg in $args {
+            query = match arg {
+                Arg::Int(v) => query.bind(*v),
+                Arg::OptInt(v) => query.bind(*v),
+                Arg::Text(v) => query.bind((*v).to_owned()),
+                Arg::Owned(v) => query.bind(v.clone()),
+                Arg::OptText(v) => query.bind(v.clone()),
+                Arg::Bytes(v) => query.bind(v.to_vec()),
+                Arg::Ints(v) => query.bind(v.clone()),
+                Arg::Texts(v) => query.bind(v.clone()),
+                Arg::OptTexts(v) => query.bind(v.clone()),
+                Arg::Blobs(v) => query.bind(v.clone()),
+            };
+        }
+        query
+    }};
+}
+
+/// Which database it is, and its connections.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    /// One writing connection, so that writers queue here instead of meeting `SQLITE_BUSY`, and several that read.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres {
+        pool: PgPool,
+    },
+}
+
+/// A transaction that writes. Dropped without [`Transaction::commit`] it rolls back.
+pub(crate) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+impl Database {
+    /// Opens what `url` names; a SQLite file is created when missing.
+    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            Self::open_sqlite(path.trim_start_matches("//")).await
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url)
+                .map_err(StoreError::Unreachable)?
+                .disable_statement_logging();
+            let pool = PgPoolOptions::new()
+                .max_connections(24)
+                .acquire_timeout(Duration::from_secs(5))
+                .connect_with(options)
+                .await
+                .map_err(StoreError::Unreachable)?;
+            Ok(Self::Postgres { pool })
+        } else {
+            Err(StoreError::UnknownUrl)
+        }
+    }
+
+    async fn open_sqlite(path: &str) -> Result<Self, StoreError> {
+        let in_memory = path.is_empty() || path == ":memory:";
+        let options = SqliteConnectOptions::new()
+            .filename(if in_memory {
+                Path::new(":memory:")
+            } else {
+                Path::new(path)
+            })
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A 200 is only true if a power cut cannot take the commit back.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+            .foreign_keys(true)
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            // An in-memory database lives in this one connection, so it must not be given up.
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options.clone())
+            .await
+            .map_err(StoreError::Unreachable)?;
+        let readers = if in_memory {
+            writer.clone()
+        } else {
+            SqlitePoolOptions::new()
+                .max_connections(4)
+                .acquire_timeout(Duration::from_secs(10))
+                .connect_lazy_with(options.read_only(true).create_if_missing(false))
+        };
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    /// Starts a transaction that writes.
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            // A deferred transaction that turns to writing fails at once with SQLITE_BUSY, whatever the timeout.
+            Self::Sqlite { writer, .. } => {
+                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Self::Postgres { pool } => Transaction::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Reads outside of a transaction.
+    pub(crate) async fn rows(&self, sql: &Sql, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite { readers, .. } => decode_sqlite(
+                &bind!(sqlx::query(sql.sqlite), args, sqlite)
+                    .fetch_all(readers)
+                    .await?,
+            ),
+            Self::Postgres { pool } => decode_postgres(
+                &bind!(sqlx::query(sql.postgres), args, postgres)
+                    .fetch_all(pool)
+                    .await?,
+            ),
+        }
+    }
+
+    /// Reads at most one row.
+    pub(crate) async fn row(&self, sql: &Sql, args: &[Arg<'_>]) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Whether it is SQLite.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite { .. })
+    }
+
+    /// Closes every connection; later calls fail.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres { pool } => pool.close().await,
+        }
+    }
+
+    /// Asks the database to plan a statement without running it.
+    pub(crate) async fn prepare(&self, sql: &Sql) -> Result<(), StoreError> {
+        use sqlx::{Executor, SqlSafeStr};
+        match self {
+            Self::Sqlite { writer, .. } => {
+                writer.prepare(sql.sqlite.into_sql_str()).await.map(drop)?
+            }
+            Self::Postgres { pool } => pool.prepare(sql.postgres.into_sql_str()).await.map(drop)?,
+        }
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// Runs a statement and says how many rows it touched.
+    pub(crate) async fn run(&mut self, sql: &Sql, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite(tx) => bind!(sqlx::query(sql.sqlite), args, sqlite)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+            Self::Postgres(tx) => bind!(sqlx::query(sql.postgres), args, postgres)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+        })
+    }
+
+    /// Runs a statement and reads what it returns.
+    pub(crate) async fn rows(
+        &mut self,
+        sql: &Sql,
+        args: &[Arg<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(tx) => decode_sqlite(
+                &bind!(sqlx::query(sql.sqlite), args, sqlite)
+                    .fetch_all(&mut **tx)
+                    .await?,
+            ),
+            Self::Postgres(tx) => decode_postgres(
+                &bind!(sqlx::query(sql.postgres), args, postgres)
+                    .fetch_all(&mut **tx)
+                    .await?,
+            ),
+        }
+    }
+
+    /// Runs a statement and reads at most one row.
+    pub(crate) async fn row(
+        &mut self,
+        sql: &Sql,
+        args: &[Arg<'_>],
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Holds `roots` until the end of the transaction, in one order for everybody, so that two workers cannot deadlock.
+    ///
+    /// SQLite has one writer, which holds everything already.
+    pub(crate) async fn lock(&mut self, roots: &BTreeSet<String>) -> Result<(), StoreError> {
+        let Self::Postgres(_) = self else {
+            return Ok(());
+        };
+        let mut keys: Vec<i64> = roots.iter().map(|root| lock_key(root)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        self.rows(&LOCK, &[Arg::Ints(keys)]).await.map(drop)
+    }
+
+    /// The time that leases are measured by: the database's where several processes share it, else the process's.
+    pub(crate) async fn lease_clock(&mut self, clock: &dyn Clock) -> Result<Timestamp, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(clock.now()),
+            Self::Postgres(_) => self
+                .row(&DATABASE_TIME, &[])
+                .await?
+                .ok_or(StoreError::Inconsistent {
+                    column: "now",
+                    what: "no row",
+                })?
+                .time("now"),
+        }
+    }
+
+    /// Whether it is SQLite.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// Commits. Until this has returned, nothing happened.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+// Advisory locks need no row to exist; that two roots share a key costs waiting, never correctness.
+const LOCK: Sql = Sql {
+    sqlite: "SELECT 1",
+    postgres: "SELECT count(pg_advisory_xact_lock(key)) AS n FROM (SELECT key FROM unnest($1::BIGINT[]) AS key ORDER BY key) AS sorted",
+};
+const DATABASE_TIME: Sql = Sql {
+    sqlite: "SELECT 1 AS now",
+    postgres: "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT AS now",
+};
+
+fn lock_key(root: &str) -> i64 {
+    let digest = Sha256::digest(root.as_bytes());
+    digest
+        .iter()
+        .take(8)
+        .fold(0_i64, |key, byte| (key << 8) | i64::from(*byte))
+}

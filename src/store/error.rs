@@ -1,0 +1,91 @@
+//! What a store verb can answer besides its result, and what follows from it.
+
+/// Why a store verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// `DATABASE_URL` is neither of the two.
+    #[error("`DATABASE_URL` must start with sqlite:// or postgres://")]
+    UnknownUrl,
+    /// The database does not answer, or its file cannot be read.
+    #[error(
+        "the database cannot be opened; check `DATABASE_URL`, and that the server runs or the file is readable"
+    )]
+    Unreachable(#[source] sqlx::Error),
+    /// The database answered with an error.
+    #[error("the database refused a statement")]
+    Database(#[from] sqlx::Error),
+    /// The schema is newer than this program.
+    #[error(
+        "the database has schema version {found}, this billhook knows up to {known}; run the newer billhook, or point `DATABASE_URL` elsewhere"
+    )]
+    SchemaTooNew {
+        /// The newest version in the database.
+        found: i64,
+        /// The newest version this program has.
+        known: i64,
+    },
+    /// The schema is older and may not be changed.
+    #[error("the database has no billhook schema or an old one; run `billhook migrate`")]
+    SchemaMissing,
+    /// A migration failed.
+    #[error("migrating the database failed")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A row holds what it never should.
+    #[error("column {column} is not what billhook writes: {what}")]
+    Inconsistent {
+        /// The column.
+        column: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A row holds JSON that cannot be read.
+    #[error("column {column} holds JSON that billhook cannot read")]
+    Json {
+        /// The column.
+        column: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Another worker took over: whatever was being done is not ours any more.
+    #[error("another worker took over")]
+    Fenced,
+    /// The inbox holds more than it should; nothing was stored.
+    #[error("the inbox holds {0} events that are not applied yet")]
+    Backlog(u64),
+    /// The event cannot be understood at all.
+    #[error(transparent)]
+    Unreadable(#[from] crate::guardrails::mandatory::Unreadable),
+    /// A stored body does not parse any more.
+    #[error("the stored body of event {event} cannot be read")]
+    Body {
+        /// The event.
+        event: String,
+        /// Why.
+        #[source]
+        source: crate::stripe::event::EventError,
+    },
+    /// Writers kept changing the same objects; trying again will do.
+    #[error("the objects of this event kept changing; it is tried again")]
+    Contended,
+}
+
+impl StoreError {
+    /// Trying again cannot help: the data itself is what fails.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Unreadable(_) | Self::Body { .. } => true,
+            Self::Database(sqlx::Error::Database(error)) => error
+                .code()
+                // PostgreSQL class 22: the data cannot be represented.
+                .is_some_and(|code| code.len() == 5 && code.starts_with("22")),
+            _ => false,
+        }
+    }
+
+    /// A deadlock or serialization failure, which the same transaction survives when it is run again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if matches!(error.code().as_deref(), Some("40001" | "40P01")))
+    }
+}

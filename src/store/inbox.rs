@@ -1,0 +1,273 @@
+//! Taking deliveries in, and handing events out to be applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::database::{Arg, args, list, statements};
+use super::error::StoreError;
+use super::records::{Accepted, ClaimedEvent, Delivery, Retried};
+use super::sql_store::SqlStore;
+use crate::clock::{Timestamp, micros};
+use crate::stripe::event::Event;
+
+statements! {
+    /// One statement for all rows of a batch: on SQLite the envelopes come as JSON, on PostgreSQL as arrays.
+    INSERT_EVENTS: "INSERT INTO events (id, account, livemode, type, api_version, endpoint, created, received_at, customer, object, lane, status, last_error) \
+        SELECT value->>'id', value->>'account', value->>'livemode', value->>'type', value->>'api_version', value->>'endpoint', \
+               value->>'created', value->>'received_at', value->>'customer', value->>'object', value->>'lane', value->>'status', value->>'ignored' \
+        FROM json_each($1) WHERE true ON CONFLICT (id) DO NOTHING RETURNING id",
+        postgres: "INSERT INTO events (id, account, livemode, type, api_version, endpoint, created, received_at, customer, object, lane, status, last_error) \
+        SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::BIGINT[], $8::BIGINT[], $9::TEXT[], $10::TEXT[], $11::TEXT[], $12::TEXT[], $13::TEXT[]) \
+        ON CONFLICT (id) DO NOTHING RETURNING id";
+    /// On SQLite all bodies come as one blob that is cut by offset and length.
+    INSERT_BODIES: "INSERT INTO bodies (event, api_version, received_at, body) \
+        SELECT value->>'id', coalesce(value->>'api_version', ''), value->>'received_at', substr($2, value->>'offset', value->>'length') \
+        FROM json_each($1) WHERE true ON CONFLICT (event, api_version) DO NOTHING RETURNING event",
+        postgres: "INSERT INTO bodies (event, api_version, received_at, body) \
+        SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::BYTEA[]) ON CONFLICT (event, api_version) DO NOTHING RETURNING event";
+    INSERT_DELIVERIES: "INSERT INTO deliveries (event, endpoint, api_version, received_at, body_sha256) \
+        SELECT value->>'id', value->>'endpoint', coalesce(value->>'api_version', ''), value->>'received_at', value->>'sha256' FROM json_each($1)",
+        postgres: "INSERT INTO deliveries (event, endpoint, api_version, received_at, body_sha256) \
+        SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[])";
+    /// A known event in another shape is applied once more, as one more snapshot.
+    REOPEN: "UPDATE events SET status = 'pending', not_before = 0 WHERE status IN ('applied', 'done') AND id IN (SELECT value FROM json_each($1))";
+    BACKLOG: "SELECT count(*) AS n FROM (SELECT 1 AS one FROM events WHERE status IN ('pending', 'retrying') LIMIT $1) AS bounded";
+    CLAIM: "UPDATE events SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
+            SELECT id FROM events WHERE status IN ('pending', 'retrying') AND not_before <= $2 AND lease_until < $3 \
+            ORDER BY not_before, received_at LIMIT $4) \
+        RETURNING id, epoch, account, livemode, type, received_at, attempts",
+        postgres: "UPDATE events SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
+            SELECT id FROM events WHERE status IN ('pending', 'retrying') AND not_before <= $2 AND lease_until < $3 \
+            ORDER BY not_before, received_at LIMIT $4 FOR UPDATE SKIP LOCKED) \
+        RETURNING id, epoch, account, livemode, type, received_at, attempts";
+    UNAPPLIED: "SELECT event, api_version, body FROM bodies WHERE applied = 0 AND event IN (SELECT value FROM json_each($1)) ORDER BY event, api_version";
+    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0 WHERE id = $1 AND epoch = $2";
+    STATUS: "SELECT status, applied_at, occurrence FROM events WHERE id = $1";
+    RETRY_APPLY: "UPDATE events SET status = 'pending', attempts = 0, not_before = 0, lease_until = 0, last_error = NULL WHERE id = $1 AND status IN ('dead', 'retrying')";
+    RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 AND status IN ('failed', 'waiting', 'deferred') RETURNING lane";
+    RETRY_RUN_EVENTS: "UPDATE events SET status = 'applied', last_error = NULL WHERE occurrence = $1 AND status IN ('dead', 'retrying')";
+    WAKE_LANE: "INSERT INTO lanes (lane, next_due) VALUES ($1, $2) ON CONFLICT (lane) DO UPDATE SET next_due = \
+        CASE WHEN lanes.next_due IS NULL OR lanes.next_due > excluded.next_due THEN excluded.next_due ELSE lanes.next_due END";
+}
+
+/// The lane of an event: its customer's, else its object's, else its own.
+pub(super) fn lane(account: &str, livemode: bool, event: &Event) -> String {
+    let mode = if livemode { "live" } else { "test" };
+    match (event.customer(), event.object_id()) {
+        (Some(customer), _) => format!("{account}/{mode}/customer/{customer}"),
+        (None, Some(object)) => format!("{account}/{mode}/object/{object}"),
+        (None, None) => format!("{account}/{mode}/event/{}", event.id),
+    }
+}
+
+impl SqlStore {
+    pub(super) async fn ingest_batch(&self, batch: &[Delivery]) -> Result<Vec<Accepted>, StoreError> {
+        // Rows go in sorted by key, so that two processes that take in the same events cannot deadlock.
+        let mut firsts: BTreeMap<&str, &Delivery> = BTreeMap::new();
+        let mut shapes: BTreeMap<(&str, &str), &Delivery> = BTreeMap::new();
+        for delivery in batch {
+            firsts.entry(&delivery.event.id).or_insert(delivery);
+            let version = delivery.event.api_version.as_deref().unwrap_or_default();
+            shapes.entry((&delivery.event.id, version)).or_insert(delivery);
+        }
+        let firsts: Vec<&Delivery> = firsts.into_values().collect();
+        let shapes: Vec<&Delivery> = shapes.into_values().collect();
+        let all: Vec<&Delivery> = batch.iter().collect();
+        let mut tx = self.db.begin().await?;
+        let sqlite = tx.is_sqlite();
+        let inserted: BTreeSet<String> = tx
+            .rows(&INSERT_EVENTS, &envelopes(&firsts, sqlite))
+            .await?
+            .iter()
+            .map(|row| row.text("id"))
+            .collect::<Result<_, _>>()?;
+        let blob = if sqlite { shapes.iter().flat_map(|d| d.body.iter().copied()).collect() } else { Vec::new() };
+        let reshaped: BTreeSet<String> = tx
+            .rows(&INSERT_BODIES, &bodies(&shapes, &blob, sqlite))
+            .await?
+            .iter()
+            .map(|row| row.text("event"))
+            .collect::<Result<_, _>>()?;
+        tx.run(&INSERT_DELIVERIES, &arrivals(&all, sqlite)).await?;
+        let again = list(reshaped.difference(&inserted).map(String::as_str));
+        if reshaped.difference(&inserted).next().is_some() {
+            tx.run(&REOPEN, args![&again]).await?;
+        }
+        tx.commit().await?;
+        // Of several deliveries of one new event in this batch, the first is the accepted one.
+        let mut fresh: BTreeSet<&str> = inserted.iter().map(String::as_str).collect();
+        Ok(batch
+            .iter()
+            .map(|d| if fresh.remove(d.event.id.as_str()) { Accepted::Accepted } else { Accepted::Duplicate })
+            .collect())
+    }
+
+    pub(super) async fn count_backlog(&self, bound: u64) -> Result<u64, StoreError> {
+        let limit = i64::try_from(bound).unwrap_or(i64::MAX);
+        let counted = self.db.row(&BACKLOG, args![limit]).await?.map_or(Ok(0), |row| row.int("n"))?;
+        Ok(u64::try_from(counted).unwrap_or(0))
+    }
+
+    pub(super) async fn claim_pending(&self, limit: u32, lease: Duration) -> Result<Vec<ClaimedEvent>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let now = tx.lease_clock(self.clock.as_ref()).await?;
+        let rows = tx
+            .rows(&CLAIM, args![now.0.saturating_add(micros(lease)), self.clock.now(), now, i64::from(limit)])
+            .await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            events.push(ClaimedEvent {
+                id: row.text("id")?,
+                epoch: row.int("epoch")?,
+                attempts: u32::try_from(row.int("attempts")?).unwrap_or(u32::MAX),
+                account: row.text("account")?,
+                livemode: row.flag("livemode")?,
+                event_type: row.text("type")?,
+                received_at: row.time("received_at")?,
+                bodies: Vec::new(),
+            });
+        }
+        let ids = list(events.iter().map(|event| event.id.as_str()));
+        let mut unapplied: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
+        for row in tx.rows(&UNAPPLIED, args![&ids]).await? {
+            unapplied.entry(row.text("event")?).or_default().push((row.text("api_version")?, row.bytes("body")?));
+        }
+        tx.commit().await?;
+        events.sort_by_key(|event| event.received_at);
+        for event in &mut events {
+            event.bodies = unapplied.remove(&event.id).unwrap_or_default();
+        }
+        Ok(events)
+    }
+
+    pub(super) async fn fail(
+        &self,
+        event: &ClaimedEvent,
+        error: &str,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let status = if retry_at.is_some() { "retrying" } else { "dead" };
+        let mut tx = self.db.begin().await?;
+        let not_before = retry_at.unwrap_or_default();
+        if tx.run(&FAIL, args![&event.id, event.epoch, status, error, not_before]).await? == 0 {
+            return Err(StoreError::Fenced);
+        }
+        tx.commit().await
+    }
+
+    pub(super) async fn retry(&self, id: &str) -> Result<Retried, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let Some(row) = tx.row(&STATUS, args![id]).await? else { return Ok(Retried::Missing) };
+        if !matches!(row.text("status")?.as_str(), "dead" | "retrying") {
+            return Ok(Retried::NotDead);
+        }
+        match (row.opt_int("applied_at")?, row.opt_text("occurrence")?) {
+            // Its updates are applied: what failed is its run, and that is what goes on.
+            (Some(_), Some(occurrence)) => {
+                let now = self.clock.now();
+                for lane in tx.rows(&RETRY_RUN, args![&occurrence, now]).await? {
+                    tx.run(&WAKE_LANE, args![lane.text("lane")?, now]).await?;
+                }
+                tx.run(&RETRY_RUN_EVENTS, args![&occurrence]).await?;
+            }
+            _ => {
+                tx.run(&RETRY_APPLY, args![id]).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(Retried::Retrying)
+    }
+}
+
+fn status(delivery: &Delivery) -> &'static str {
+    if delivery.ignored.is_some() { "ignored" } else { "pending" }
+}
+
+fn envelopes(rows: &[&Delivery], sqlite: bool) -> Vec<Arg<'static>> {
+    if sqlite {
+        let json: Vec<Value> = rows
+            .iter()
+            .map(|d| {
+                json!({
+                    "id": d.event.id, "account": d.account, "livemode": i64::from(d.event.livemode), "type": d.event.kind,
+                    "api_version": d.event.api_version, "endpoint": d.endpoint, "created": d.event.created.0,
+                    "received_at": d.received_at.0, "customer": d.event.customer(), "object": d.event.object_id(),
+                    "lane": lane(&d.account, d.event.livemode, &d.event), "status": status(d), "ignored": d.ignored,
+                })
+            })
+            .collect();
+        return vec![Arg::Owned(Value::Array(json).to_string())];
+    }
+    let texts = |of: &dyn Fn(&Delivery) -> String| Arg::Texts(rows.iter().map(|d| of(d)).collect());
+    let maybe = |of: &dyn Fn(&Delivery) -> Option<String>| Arg::OptTexts(rows.iter().map(|d| of(d)).collect());
+    let ints = |of: &dyn Fn(&Delivery) -> i64| Arg::Ints(rows.iter().map(|d| of(d)).collect());
+    vec![
+        texts(&|d| d.event.id.clone()),
+        texts(&|d| d.account.clone()),
+        ints(&|d| i64::from(d.event.livemode)),
+        texts(&|d| d.event.kind.clone()),
+        maybe(&|d| d.event.api_version.clone()),
+        texts(&|d| d.endpoint.clone()),
+        ints(&|d| d.event.created.0),
+        ints(&|d| d.received_at.0),
+        maybe(&|d| d.event.customer().map(str::to_owned)),
+        maybe(&|d| d.event.object_id().map(str::to_owned)),
+        texts(&|d| lane(&d.account, d.event.livemode, &d.event)),
+        texts(&|d| status(d).to_owned()),
+        maybe(&|d| d.ignored.clone()),
+    ]
+}
+
+fn bodies<'a>(rows: &[&Delivery], blob: &'a [u8], sqlite: bool) -> Vec<Arg<'a>> {
+    if sqlite {
+        // SQLite counts bytes of a blob from 1.
+        let mut offset = 1;
+        let json: Vec<Value> = rows
+            .iter()
+            .map(|d| {
+                let row = json!({
+                    "id": d.event.id, "api_version": d.event.api_version, "received_at": d.received_at.0,
+                    "offset": offset, "length": d.body.len(),
+                });
+                offset += d.body.len();
+                row
+            })
+            .collect();
+        return vec![Arg::Owned(Value::Array(json).to_string()), Arg::Bytes(blob)];
+    }
+    vec![
+        Arg::Texts(rows.iter().map(|d| d.event.id.clone()).collect()),
+        Arg::Texts(rows.iter().map(|d| d.event.api_version.clone().unwrap_or_default()).collect()),
+        Arg::Ints(rows.iter().map(|d| d.received_at.0).collect()),
+        Arg::Blobs(rows.iter().map(|d| d.body.clone()).collect()),
+    ]
+}
+
+fn arrivals(rows: &[&Delivery], sqlite: bool) -> Vec<Arg<'static>> {
+    let sha256 = |d: &Delivery| hex::encode(Sha256::digest(&d.body));
+    if sqlite {
+        let json: Vec<Value> = rows
+            .iter()
+            .map(|d| {
+                json!({
+                    "id": d.event.id, "endpoint": d.endpoint, "api_version": d.event.api_version,
+                    "received_at": d.received_at.0, "sha256": sha256(d),
+                })
+            })
+            .collect();
+        return vec![Arg::Owned(Value::Array(json).to_string())];
+    }
+    vec![
+        Arg::Texts(rows.iter().map(|d| d.event.id.clone()).collect()),
+        Arg::Texts(rows.iter().map(|d| d.endpoint.clone()).collect()),
+        Arg::Texts(rows.iter().map(|d| d.event.api_version.clone().unwrap_or_default()).collect()),
+        Arg::Ints(rows.iter().map(|d| d.received_at.0).collect()),
+        Arg::Texts(rows.iter().map(|d| sha256(d)).collect()),
+    ]
+}

@@ -1,0 +1,582 @@
+//! What goes into the store and comes out of it.
+
+use std::collections::BTreeMap;
+
+use billhook_tools::Proposal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::guardrails::occurrence::Occurrence;
+use crate::guardrails::precondition::{Purpose, Standing};
+use crate::stripe::event::Event;
+
+/// One verified arrival of an event, on its way into the inbox.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The parsed envelope.
+    pub event: Event,
+    /// The account it belongs to: the event's, else the endpoint's, else `self`.
+    pub account: String,
+    /// The endpoint's name; `default` for the unnamed one.
+    pub endpoint: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// The bytes as they were signed.
+    pub body: Vec<u8>,
+    /// Why nobody will work on it, if so.
+    pub ignored: Option<String>,
+}
+
+/// How a delivery was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accepted {
+    /// The first of its event.
+    Accepted,
+    /// Its event was known.
+    Duplicate,
+}
+
+/// An event under a lease.
+#[derive(Debug, Clone)]
+pub struct ClaimedEvent {
+    /// The event's id.
+    pub id: String,
+    /// The fence: writes under an older one are refused.
+    pub epoch: i64,
+    /// How often it failed so far.
+    pub attempts: u32,
+    /// The account it belongs to.
+    pub account: String,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// Its type.
+    pub event_type: String,
+    /// When it was first received.
+    pub received_at: Timestamp,
+    /// The bodies that are not applied yet: API version and bytes.
+    pub bodies: Vec<(String, Vec<u8>)>,
+}
+
+/// A follow-up under its lane's lease.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedRun {
+    /// The run's id.
+    pub id: String,
+    /// Its lane.
+    pub lane: String,
+    /// The lane's fence.
+    pub epoch: i64,
+    /// The playbook.
+    pub playbook: String,
+    /// The playbook's stage.
+    pub stage: String,
+    /// The event that leads it.
+    pub event: String,
+    /// The business fact.
+    pub occurrence: String,
+    /// The account.
+    pub account: String,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// The customer.
+    pub customer: Option<String>,
+    /// Which journal it writes: a new generation starts with fresh reads.
+    pub generation: i64,
+    /// How often it was claimed.
+    pub attempts: u32,
+    /// When the rules decide for a model that does not answer.
+    pub decide_by: Timestamp,
+    /// When it was first claimed in this generation.
+    pub started_at: Timestamp,
+    /// The prompts that its journal was written with.
+    pub prompt_hash: Option<String>,
+}
+
+/// Everything that a run is decided on.
+#[derive(Debug, Clone)]
+pub struct RunInput {
+    /// The business fact.
+    pub occurrence: Occurrence,
+    /// Type of the leading event.
+    pub event_type: String,
+    /// Current rows of what it is about.
+    pub standing: Standing,
+    /// The journal of this generation.
+    pub steps: Vec<Step>,
+}
+
+/// A journaled step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Position in the run, from 0.
+    pub seq: i64,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// The step itself, as the agent wrote it.
+    pub data: Value,
+}
+
+/// A step to commit, and the tool call it records, if it is one.
+#[derive(Debug, Clone)]
+pub struct NewStep {
+    /// Position in the run, from 0.
+    pub seq: i64,
+    /// The step itself.
+    pub data: Value,
+    /// Hash of the prompts in use.
+    pub prompt_hash: String,
+    /// The model in use.
+    pub model: String,
+    /// The tool call, for a step that is one.
+    pub call: Option<NewToolCall>,
+}
+
+/// A tool call as it was judged.
+#[derive(Debug, Clone)]
+pub struct NewToolCall {
+    /// The tool's name as it was called.
+    pub tool: String,
+    /// Its arguments as they were given.
+    pub arguments: Value,
+    /// `model` or `rules`.
+    pub by: &'static str,
+    /// `allowed`, `refused` or `held`.
+    pub verdict: &'static str,
+    /// The rule that refused it.
+    pub rule: Option<String>,
+    /// Why, in a sentence.
+    pub reason: Option<String>,
+    /// The key of its effect, for a call that proposes one.
+    pub effect_key: Option<String>,
+    /// The answer.
+    pub result: Value,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// `done`, or `skipped` when its precondition is gone.
+    pub status: &'static str,
+    /// Why, for a run that was skipped.
+    pub reason: Option<String>,
+    /// What should take effect, in order.
+    pub effects: Vec<NewEffect>,
+    /// Tokens and turns.
+    pub usage: Value,
+    /// The precondition to test once more.
+    pub purpose: Purpose,
+}
+
+/// A proposal on its way to become an effect.
+#[derive(Debug, Clone)]
+pub struct NewEffect {
+    /// Its key: the second with the same has no effect.
+    pub key: String,
+    /// What is to be done.
+    pub proposal: Proposal,
+    /// What to do about it, as prepared by the worker.
+    pub action: Action,
+}
+
+/// What an effect writes.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// A message in the outbox.
+    Send(Box<NewMessage>),
+    /// A schedule.
+    Schedule {
+        /// The playbook it starts.
+        playbook: String,
+        /// When.
+        due_at: Timestamp,
+        /// The subscription it is about.
+        subscription: String,
+        /// What the playbook is told.
+        data: Value,
+    },
+    /// A hold on an order, until `ends_at`.
+    Hold {
+        /// The order.
+        order: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        ends_at: Timestamp,
+    },
+    /// The end of the holds that a model placed for earlier occurrences.
+    Release {
+        /// The order.
+        order: String,
+    },
+}
+
+/// Who a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The customer, by mail.
+    Email,
+    /// Sales, by chat or mail.
+    Sales,
+    /// Finance, by chat or mail.
+    Finance,
+}
+
+impl Channel {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sales => "sales",
+            Self::Finance => "finance",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Email, Self::Sales, Self::Finance]
+            .into_iter()
+            .find(|channel| channel.as_str() == word)
+    }
+}
+
+/// A rendered message on its way into the outbox.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Who it is for.
+    pub channel: Channel,
+    /// Why it is sent.
+    pub purpose: Purpose,
+    /// The address, for a mail to a customer.
+    pub recipient: Option<String>,
+    /// The stable Message-ID, without angle brackets.
+    pub message_id: String,
+    /// The subject line.
+    pub subject: String,
+    /// The text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: Option<String>,
+    /// The chat payload, for notices.
+    pub notice: Option<Value>,
+    /// The first mail about a failure to an address that never paid waits.
+    pub first_contact: bool,
+    /// Why it cannot leave yet, for example that no channel is configured.
+    pub reason: Option<String>,
+}
+
+/// A run that is given back.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// `waiting` or `deferred` to try again at `due_at`; `failed` for good.
+    pub status: &'static str,
+    /// When to try again.
+    pub due_at: Timestamp,
+    /// What went wrong.
+    pub error: String,
+}
+
+/// A message under a lease.
+#[derive(Debug, Clone)]
+pub struct ClaimedMessage {
+    /// The message's id.
+    pub id: String,
+    /// The fence.
+    pub epoch: i64,
+    /// Who it is for.
+    pub channel: Channel,
+    /// Address, for a mail to a customer.
+    pub recipient: Option<String>,
+    /// The stable Message-ID.
+    pub message_id: String,
+    /// The effect key.
+    pub effect_key: String,
+    /// The subject line.
+    pub subject: String,
+    /// The text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: Option<String>,
+    /// The chat payload.
+    pub notice: Option<Value>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// It was found in the middle of being sent: whether it went out cannot be known.
+    pub interrupted: bool,
+}
+
+/// Whether a message may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clearance {
+    /// It is `sending` now: send it.
+    Go,
+    /// It will not go now; the store has written why.
+    Stop,
+}
+
+/// What became of an attempt to send.
+#[derive(Debug, Clone)]
+pub enum SendOutcome {
+    /// It was taken.
+    Sent,
+    /// It failed for now.
+    Retry {
+        /// When to try again.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// It will never be taken.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Nobody can know whether it was taken.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What `retry_event` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// It will be tried again.
+    Retrying,
+    /// It is neither dead nor retrying.
+    NotDead,
+    /// There is no such event.
+    Missing,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// 1 to 100.
+    pub limit: u32,
+    /// The id after which to go on.
+    pub starting_after: Option<String>,
+}
+
+/// One page of a list, Stripe-shaped.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listing<T> {
+    /// Always `list`.
+    pub object: &'static str,
+    /// The rows.
+    pub data: Vec<T>,
+    /// Whether there are more.
+    pub has_more: bool,
+}
+
+impl<T> Listing<T> {
+    /// A page of `limit` from rows that were read with one more.
+    pub fn new(mut data: Vec<T>, limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = data.len() > limit;
+        data.truncate(limit);
+        Self {
+            object: "list",
+            data,
+            has_more,
+        }
+    }
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// In this status.
+    pub status: Option<String>,
+    /// Of this customer.
+    pub customer: Option<String>,
+    /// Created at this moment or later.
+    pub created_from: Option<Timestamp>,
+}
+
+/// An event as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventRecord {
+    /// Always `event_record`.
+    pub object: &'static str,
+    /// Stripe's id.
+    pub id: String,
+    /// Stripe's type.
+    pub r#type: String,
+    /// The account.
+    pub account: String,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// The API version of the first body.
+    pub api_version: Option<String>,
+    /// Stripe's `created`.
+    pub created: String,
+    /// When it was first received.
+    pub received_at: String,
+    /// Where it is.
+    pub status: String,
+    /// Failed tries.
+    pub attempts: u32,
+    /// Why it is ignored, retried or dead.
+    pub last_error: Option<String>,
+    /// It won no field: everything it says is known better.
+    pub stale: bool,
+    /// The business fact it belongs to.
+    pub occurrence: Option<String>,
+    /// Its customer.
+    pub customer: Option<String>,
+    /// Every arrival; in lists only their number is known.
+    pub deliveries: Vec<Value>,
+    /// What it changed.
+    pub changes: Vec<Value>,
+    /// The run that it led or joined.
+    pub run: Option<RunRecord>,
+    /// That run's calls.
+    pub tool_calls: Vec<ToolCallRecord>,
+    /// That run's messages.
+    pub messages: Vec<MessageRecord>,
+    /// The body, as JSON.
+    pub payload: Value,
+}
+
+/// A run as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRecord {
+    /// Always `run`.
+    pub object: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The event that leads it.
+    pub event: String,
+    /// The business fact.
+    pub occurrence: String,
+    /// The playbook.
+    pub playbook: String,
+    /// Where it is.
+    pub status: String,
+    /// Why it was skipped or failed.
+    pub reason: Option<String>,
+    /// When it is due.
+    pub due_at: String,
+    /// The model that decided.
+    pub model: Option<String>,
+    /// Hash of the prompts.
+    pub prompt_hash: Option<String>,
+    /// Which journal.
+    pub generation: i64,
+    /// The journal.
+    pub steps: Vec<Value>,
+    /// Tokens and turns.
+    pub usage: Value,
+    /// Money, where prices are known.
+    pub cost: Option<Value>,
+    /// When it was first claimed.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// A tool call as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ToolCallRecord {
+    /// Always `tool_call`.
+    pub object: &'static str,
+    /// Its id.
+    pub id: String,
+    /// Its run.
+    pub run: String,
+    /// The event of its run.
+    pub event: String,
+    /// The tool.
+    pub tool: String,
+    /// The arguments.
+    pub arguments: Value,
+    /// `model` or `rules`.
+    pub by: String,
+    /// `allowed`, `refused` or `held`.
+    pub verdict: String,
+    /// The rule that refused it.
+    pub rule: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// What became of it; null for reads and refusals.
+    pub effect: Option<String>,
+    /// The key of its effect.
+    pub effect_key: Option<String>,
+    /// The answer.
+    pub result: Value,
+    /// When.
+    pub at: String,
+}
+
+/// A message as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessageRecord {
+    /// Always `message`.
+    pub object: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The event of its run.
+    pub event: String,
+    /// The business fact.
+    pub occurrence: String,
+    /// The playbook.
+    pub playbook: String,
+    /// `email`, `sales` or `finance`.
+    pub channel: String,
+    /// The address, for a mail to a customer.
+    pub to: Option<String>,
+    /// The subject line.
+    pub subject: String,
+    /// Where it is.
+    pub status: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The stable Message-ID.
+    pub message_id: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not before this.
+    pub not_before: Option<String>,
+    /// When it was taken.
+    pub sent_at: Option<String>,
+    /// The text part; only when one message is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// An object's row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObjectRow {
+    /// The account.
+    pub account: String,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// Stripe's object name, or `order`, `access`.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// The fields.
+    pub data: Value,
+    /// Counts the changes.
+    pub version: i64,
+    /// What stands beside the row and is not derived from Stripe: an order's holds, a customer's access.
+    pub beside: Value,
+}
+
+/// Counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Census {
+    /// Events by status; `done` and `ignored` are not counted, they only grow.
+    pub events: BTreeMap<String, u64>,
+    /// Open runs by status.
+    pub runs: BTreeMap<String, u64>,
+    /// Messages by status, those that are over left out.
+    pub messages: BTreeMap<String, u64>,
+    /// Whether anything can still be done now: nothing claimed, due or waiting for its window.
+    pub idle: bool,
+}

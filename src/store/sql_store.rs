@@ -1,0 +1,153 @@
+//! [`SqlStore`]: the store over either database. Each verb's statements and code are in the file of its stage.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::database::Database;
+use super::error::StoreError;
+use super::*;
+use crate::clock::{Clock, Timestamp};
+use crate::ids::IdSource;
+
+/// The store over SQLite or PostgreSQL.
+pub struct SqlStore {
+    pub(super) db: Database,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn IdSource>,
+    pub(super) policy: Policy,
+}
+
+impl SqlStore {
+    /// Opens the database that `url` names. Nothing is migrated yet.
+    pub async fn open(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        policy: Policy,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { db: Database::open(url).await?, clock, ids, policy })
+    }
+
+    /// Brings the schema up to date; several processes may call it at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        super::migrations::run(&self.db).await
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+
+    /// Asks the database to plan every statement there is, and names the first that it refuses.
+    pub async fn prepare_all(&self) -> Result<usize, (&'static str, StoreError)> {
+        let files = [
+            super::inbox::ALL,
+            super::apply::ALL,
+            super::apply::graph::ALL,
+            super::apply::rows::ALL,
+            super::apply::occurrences::ALL,
+            super::runs::ALL,
+            super::finish::ALL,
+            super::outbox::ALL,
+            super::read::ALL,
+            super::summary::ALL,
+            super::migrations::ALL,
+        ];
+        let mut count = 0;
+        for (name, sql) in files.into_iter().flatten() {
+            self.db.prepare(sql).await.map_err(|error| (*name, error))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn ingest(&self, batch: &[Delivery]) -> Result<Vec<Accepted>, StoreError> {
+        self.ingest_batch(batch).await
+    }
+    async fn backlog(&self, bound: u64) -> Result<u64, StoreError> {
+        self.count_backlog(bound).await
+    }
+    async fn claim_events(&self, limit: u32, lease: Duration) -> Result<Vec<ClaimedEvent>, StoreError> {
+        self.claim_pending(limit, lease).await
+    }
+    async fn apply_event(&self, event: &ClaimedEvent) -> Result<(), StoreError> {
+        self.apply(event).await
+    }
+    async fn fail_event(&self, event: &ClaimedEvent, error: &str, retry_at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.fail(event, error, retry_at).await
+    }
+    async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError> {
+        self.promote(limit).await
+    }
+    async fn claim_run(&self, lease: Duration) -> Result<Option<ClaimedRun>, StoreError> {
+        self.claim_due_run(lease).await
+    }
+    async fn load_run(&self, run: &ClaimedRun) -> Result<RunInput, StoreError> {
+        self.load_input(run).await
+    }
+    async fn journal(&self, run: &ClaimedRun, step: &NewStep) -> Result<(), StoreError> {
+        self.commit_step(run, step).await
+    }
+    async fn renew_run(&self, run: &ClaimedRun, lease: Duration) -> Result<(), StoreError> {
+        self.renew(run, lease).await
+    }
+    async fn finish_run(&self, run: &ClaimedRun, finish: &Finish) -> Result<(), StoreError> {
+        self.finish(run, finish).await
+    }
+    async fn release_run(&self, run: &ClaimedRun, release: &Release) -> Result<(), StoreError> {
+        self.give_back(run, release).await
+    }
+    async fn claim_messages(&self, channels: &[Channel], limit: u32, lease: Duration) -> Result<Vec<ClaimedMessage>, StoreError> {
+        self.claim_due_messages(channels, limit, lease).await
+    }
+    async fn begin_sending(&self, message: &ClaimedMessage) -> Result<Clearance, StoreError> {
+        self.clear_for_sending(message).await
+    }
+    async fn settle_message(&self, message: &ClaimedMessage, outcome: &SendOutcome) -> Result<(), StoreError> {
+        self.settle(message, outcome).await
+    }
+    async fn payment_history(&self, account: &str, livemode: bool, customer: &str, limit: u32) -> Result<Vec<ObjectRow>, StoreError> {
+        self.read_payments(account, livemode, customer, limit).await
+    }
+    async fn retry_event(&self, id: &str) -> Result<Retried, StoreError> {
+        self.retry(id).await
+    }
+    async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listing<EventRecord>, StoreError> {
+        self.list_events(filter, page).await
+    }
+    async fn event(&self, id: &str) -> Result<Option<EventRecord>, StoreError> {
+        self.read_event(id).await
+    }
+    async fn runs(&self, page: &Page) -> Result<Listing<RunRecord>, StoreError> {
+        self.list_runs(page).await
+    }
+    async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
+        self.read_run(id).await
+    }
+    async fn tool_calls(&self, page: &Page) -> Result<Listing<ToolCallRecord>, StoreError> {
+        self.list_tool_calls(page).await
+    }
+    async fn messages(&self, status: Option<&str>, page: &Page) -> Result<Listing<MessageRecord>, StoreError> {
+        self.list_messages(status, page).await
+    }
+    async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {
+        self.read_message(id).await
+    }
+    async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+        self.list_objects(kind, page).await
+    }
+    async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError> {
+        self.read_object(kind, id).await
+    }
+    async fn census(&self) -> Result<Census, StoreError> {
+        self.take_census().await
+    }
+    async fn check(&self) -> Result<(), StoreError> {
+        super::migrations::check(&self.db).await
+    }
+}
