@@ -188,8 +188,6 @@ CREATE TABLE runs (
     playbook TEXT NOT NULL,
     stage TEXT NOT NULL,
     customer TEXT,
-    -- Object ids the run is about, for its precondition and its facts.
-    subject TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT,
     due_at BIGINT NOT NULL,
@@ -266,6 +264,7 @@ CREATE TABLE schedules (
     due_at BIGINT NOT NULL,
     status TEXT NOT NULL
 );
+CREATE INDEX schedules_of_occurrence ON schedules (occurrence);
 CREATE INDEX schedules_due ON schedules (due_at) WHERE status = 'pending';
 
 -- The outbox: messages as rendered.
@@ -282,12 +281,13 @@ CREATE TABLE messages (
     channel TEXT NOT NULL,
     customer TEXT,
     recipient TEXT,
+    -- The address as caps compare it, across customers.
+    recipient_key TEXT,
     message_id TEXT NOT NULL,
     subject TEXT NOT NULL,
     text TEXT NOT NULL,
     html TEXT,
     notice TEXT,
-    subject_ids TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT,
     attempts BIGINT NOT NULL DEFAULT 0,
@@ -296,8 +296,12 @@ CREATE TABLE messages (
     lease_until BIGINT NOT NULL DEFAULT 0,
     epoch BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
+    -- When it was last being sent; caps count from here.
+    tried_at BIGINT,
     sent_at BIGINT
 );
 CREATE INDEX messages_due ON messages (channel, not_before) WHERE status IN ('pending', 'sending');
+CREATE INDEX messages_expiring ON messages (expires_at) WHERE status = 'pending';
 CREATE INDEX messages_newest ON messages (created_at, id);
 CREATE INDEX messages_of_event ON messages (event);
+CREATE INDEX messages_of_recipient ON messages (recipient_key, tried_at) WHERE recipient_key IS NOT NULL;

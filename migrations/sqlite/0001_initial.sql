@@ -182,8 +182,6 @@ CREATE TABLE runs (
     playbook TEXT NOT NULL,
     stage TEXT NOT NULL,
     customer TEXT,
-    -- Object ids the run is about, for its precondition and its facts.
-    subject TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT,
     due_at INTEGER NOT NULL,
@@ -260,6 +258,7 @@ CREATE TABLE schedules (
     due_at INTEGER NOT NULL,
     status TEXT NOT NULL
 ) STRICT;
+CREATE INDEX schedules_of_occurrence ON schedules (occurrence);
 CREATE INDEX schedules_due ON schedules (due_at) WHERE status = 'pending';
 
 -- The outbox: messages as rendered.
@@ -276,12 +275,13 @@ CREATE TABLE messages (
     channel TEXT NOT NULL,
     customer TEXT,
     recipient TEXT,
+    -- The address as caps compare it, across customers.
+    recipient_key TEXT,
     message_id TEXT NOT NULL,
     subject TEXT NOT NULL,
     text TEXT NOT NULL,
     html TEXT,
     notice TEXT,
-    subject_ids TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
@@ -290,8 +290,12 @@ CREATE TABLE messages (
     lease_until INTEGER NOT NULL DEFAULT 0,
     epoch INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
+    -- When it was last being sent; caps count from here.
+    tried_at INTEGER,
     sent_at INTEGER
 ) STRICT;
 CREATE INDEX messages_due ON messages (channel, not_before) WHERE status IN ('pending', 'sending');
+CREATE INDEX messages_expiring ON messages (expires_at) WHERE status = 'pending';
 CREATE INDEX messages_newest ON messages (created_at, id);
 CREATE INDEX messages_of_event ON messages (event);
+CREATE INDEX messages_of_recipient ON messages (recipient_key, tried_at) WHERE recipient_key IS NOT NULL;

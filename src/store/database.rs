@@ -21,7 +21,7 @@ use crate::clock::{Clock, Timestamp};
 
 /// One statement, as each database is asked.
 #[derive(Debug)]
-pub struct Sql {
+pub(crate) struct Sql {
     /// For SQLite.
     pub sqlite: &'static str,
     /// For PostgreSQL.

@@ -64,14 +64,19 @@ pub(super) fn lane(account: &str, livemode: bool, event: &Event) -> String {
 }
 
 impl SqlStore {
-    pub(super) async fn ingest_batch(&self, batch: &[Delivery]) -> Result<Vec<Accepted>, StoreError> {
+    pub(super) async fn ingest_batch(
+        &self,
+        batch: &[Delivery],
+    ) -> Result<Vec<Accepted>, StoreError> {
         // Rows go in sorted by key, so that two processes that take in the same events cannot deadlock.
         let mut firsts: BTreeMap<&str, &Delivery> = BTreeMap::new();
         let mut shapes: BTreeMap<(&str, &str), &Delivery> = BTreeMap::new();
         for delivery in batch {
             firsts.entry(&delivery.event.id).or_insert(delivery);
             let version = delivery.event.api_version.as_deref().unwrap_or_default();
-            shapes.entry((&delivery.event.id, version)).or_insert(delivery);
+            shapes
+                .entry((&delivery.event.id, version))
+                .or_insert(delivery);
         }
         let firsts: Vec<&Delivery> = firsts.into_values().collect();
         let shapes: Vec<&Delivery> = shapes.into_values().collect();
@@ -84,7 +89,11 @@ impl SqlStore {
             .iter()
             .map(|row| row.text("id"))
             .collect::<Result<_, _>>()?;
-        let blob = if sqlite { shapes.iter().flat_map(|d| d.body.iter().copied()).collect() } else { Vec::new() };
+        let blob = if sqlite {
+            shapes.iter().flat_map(|d| d.body.iter().copied()).collect()
+        } else {
+            Vec::new()
+        };
         let reshaped: BTreeSet<String> = tx
             .rows(&INSERT_BODIES, &bodies(&shapes, &blob, sqlite))
             .await?
@@ -101,21 +110,43 @@ impl SqlStore {
         let mut fresh: BTreeSet<&str> = inserted.iter().map(String::as_str).collect();
         Ok(batch
             .iter()
-            .map(|d| if fresh.remove(d.event.id.as_str()) { Accepted::Accepted } else { Accepted::Duplicate })
+            .map(|d| {
+                if fresh.remove(d.event.id.as_str()) {
+                    Accepted::Accepted
+                } else {
+                    Accepted::Duplicate
+                }
+            })
             .collect())
     }
 
     pub(super) async fn count_backlog(&self, bound: u64) -> Result<u64, StoreError> {
         let limit = i64::try_from(bound).unwrap_or(i64::MAX);
-        let counted = self.db.row(&BACKLOG, args![limit]).await?.map_or(Ok(0), |row| row.int("n"))?;
+        let counted = self
+            .db
+            .row(&BACKLOG, args![limit])
+            .await?
+            .map_or(Ok(0), |row| row.int("n"))?;
         Ok(u64::try_from(counted).unwrap_or(0))
     }
 
-    pub(super) async fn claim_pending(&self, limit: u32, lease: Duration) -> Result<Vec<ClaimedEvent>, StoreError> {
+    pub(super) async fn claim_pending(
+        &self,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedEvent>, StoreError> {
         let mut tx = self.db.begin().await?;
         let now = tx.lease_clock(self.clock.as_ref()).await?;
         let rows = tx
-            .rows(&CLAIM, args![now.0.saturating_add(micros(lease)), self.clock.now(), now, i64::from(limit)])
+            .rows(
+                &CLAIM,
+                args![
+                    now.0.saturating_add(micros(lease)),
+                    self.clock.now(),
+                    now,
+                    i64::from(limit)
+                ],
+            )
             .await?;
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -136,7 +167,10 @@ impl SqlStore {
         let ids = list(events.iter().map(|event| event.id.as_str()));
         let mut unapplied: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         for row in tx.rows(&UNAPPLIED, args![&ids]).await? {
-            unapplied.entry(row.text("event")?).or_default().push((row.text("api_version")?, row.bytes("body")?));
+            unapplied
+                .entry(row.text("event")?)
+                .or_default()
+                .push((row.text("api_version")?, row.bytes("body")?));
         }
         tx.commit().await?;
         events.sort_by_key(|event| event.received_at);
@@ -152,10 +186,21 @@ impl SqlStore {
         error: &str,
         retry_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let status = if retry_at.is_some() { "retrying" } else { "dead" };
+        let status = if retry_at.is_some() {
+            "retrying"
+        } else {
+            "dead"
+        };
         let mut tx = self.db.begin().await?;
         let not_before = retry_at.unwrap_or_default();
-        if tx.run(&FAIL, args![&event.id, event.epoch, status, error, not_before]).await? == 0 {
+        if tx
+            .run(
+                &FAIL,
+                args![&event.id, event.epoch, status, error, not_before],
+            )
+            .await?
+            == 0
+        {
             return Err(StoreError::Fenced);
         }
         tx.commit().await
@@ -163,7 +208,9 @@ impl SqlStore {
 
     pub(super) async fn retry(&self, id: &str) -> Result<Retried, StoreError> {
         let mut tx = self.db.begin().await?;
-        let Some(row) = tx.row(&STATUS, args![id]).await? else { return Ok(Retried::Missing) };
+        let Some(row) = tx.row(&STATUS, args![id]).await? else {
+            return Ok(Retried::Missing);
+        };
         if !matches!(row.text("status")?.as_str(), "dead" | "retrying") {
             return Ok(Retried::NotDead);
         }
@@ -186,7 +233,11 @@ impl SqlStore {
 }
 
 fn status(delivery: &Delivery) -> &'static str {
-    if delivery.ignored.is_some() { "ignored" } else { "pending" }
+    if delivery.ignored.is_some() {
+        "ignored"
+    } else {
+        "pending"
+    }
 }
 
 fn envelopes(rows: &[&Delivery], sqlite: bool) -> Vec<Arg<'static>> {
@@ -205,7 +256,9 @@ fn envelopes(rows: &[&Delivery], sqlite: bool) -> Vec<Arg<'static>> {
         return vec![Arg::Owned(Value::Array(json).to_string())];
     }
     let texts = |of: &dyn Fn(&Delivery) -> String| Arg::Texts(rows.iter().map(|d| of(d)).collect());
-    let maybe = |of: &dyn Fn(&Delivery) -> Option<String>| Arg::OptTexts(rows.iter().map(|d| of(d)).collect());
+    let maybe = |of: &dyn Fn(&Delivery) -> Option<String>| {
+        Arg::OptTexts(rows.iter().map(|d| of(d)).collect())
+    };
     let ints = |of: &dyn Fn(&Delivery) -> i64| Arg::Ints(rows.iter().map(|d| of(d)).collect());
     vec![
         texts(&|d| d.event.id.clone()),
@@ -243,7 +296,11 @@ fn bodies<'a>(rows: &[&Delivery], blob: &'a [u8], sqlite: bool) -> Vec<Arg<'a>> 
     }
     vec![
         Arg::Texts(rows.iter().map(|d| d.event.id.clone()).collect()),
-        Arg::Texts(rows.iter().map(|d| d.event.api_version.clone().unwrap_or_default()).collect()),
+        Arg::Texts(
+            rows.iter()
+                .map(|d| d.event.api_version.clone().unwrap_or_default())
+                .collect(),
+        ),
         Arg::Ints(rows.iter().map(|d| d.received_at.0).collect()),
         Arg::Blobs(rows.iter().map(|d| d.body.clone()).collect()),
     ]
@@ -266,7 +323,11 @@ fn arrivals(rows: &[&Delivery], sqlite: bool) -> Vec<Arg<'static>> {
     vec![
         Arg::Texts(rows.iter().map(|d| d.event.id.clone()).collect()),
         Arg::Texts(rows.iter().map(|d| d.endpoint.clone()).collect()),
-        Arg::Texts(rows.iter().map(|d| d.event.api_version.clone().unwrap_or_default()).collect()),
+        Arg::Texts(
+            rows.iter()
+                .map(|d| d.event.api_version.clone().unwrap_or_default())
+                .collect(),
+        ),
         Arg::Ints(rows.iter().map(|d| d.received_at.0).collect()),
         Arg::Texts(rows.iter().map(|d| sha256(d)).collect()),
     ]

@@ -21,7 +21,11 @@ const VERSION: Sql = Sql {
 };
 
 fn newest(migrator: &Migrator) -> i64 {
-    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
+    migrator
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
 }
 
 async fn found(db: &Database) -> Result<i64, StoreError> {
@@ -29,11 +33,19 @@ async fn found(db: &Database) -> Result<i64, StoreError> {
         StoreError::Database(source) => StoreError::Unreachable(source),
         other => other,
     };
-    let exists = db.row(&HAS_TABLE, args![]).await.map_err(unreachable)?.map_or(Ok(0), |row| row.int("n"))?;
+    let exists = db
+        .row(&HAS_TABLE, args![])
+        .await
+        .map_err(unreachable)?
+        .map_or(Ok(0), |row| row.int("n"))?;
     if exists == 0 {
         return Ok(0);
     }
-    Ok(db.row(&VERSION, args![]).await?.map_or(Ok(None), |row| row.opt_int("version"))?.unwrap_or(0))
+    Ok(db
+        .row(&VERSION, args![])
+        .await?
+        .map_or(Ok(None), |row| row.opt_int("version"))?
+        .unwrap_or(0))
 }
 
 /// Runs what is missing, under the database's own lock.
@@ -45,12 +57,19 @@ pub(super) async fn run(db: &Database) -> Result<(), StoreError> {
     // SQLite's readers are opened lazily; asking through the writer creates a missing file first.
     let version = match db {
         Database::Sqlite { writer, .. } => {
-            found(&Database::Sqlite { writer: writer.clone(), readers: writer.clone() }).await?
+            found(&Database::Sqlite {
+                writer: writer.clone(),
+                readers: writer.clone(),
+            })
+            .await?
         }
         Database::Postgres { .. } => found(db).await?,
     };
     if version > known {
-        return Err(StoreError::SchemaTooNew { found: version, known });
+        return Err(StoreError::SchemaTooNew {
+            found: version,
+            known,
+        });
     }
     match db {
         Database::Sqlite { writer, .. } => SQLITE.run(writer).await,
@@ -61,10 +80,17 @@ pub(super) async fn run(db: &Database) -> Result<(), StoreError> {
 
 /// Whether the schema is the one that this program knows.
 pub(super) async fn check(db: &Database) -> Result<(), StoreError> {
-    let known = if db.is_sqlite() { newest(&SQLITE) } else { newest(&POSTGRES) };
+    let known = if db.is_sqlite() {
+        newest(&SQLITE)
+    } else {
+        newest(&POSTGRES)
+    };
     let version = found(db).await?;
     if version > known {
-        Err(StoreError::SchemaTooNew { found: version, known })
+        Err(StoreError::SchemaTooNew {
+            found: version,
+            known,
+        })
     } else if version < known {
         Err(StoreError::SchemaMissing)
     } else {

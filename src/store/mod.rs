@@ -5,18 +5,19 @@
 //! of its stage (`inbox`, `apply`, `runs`, `finish`, `outbox`, `read`), and a case in `tests/it/store.rs`, which runs
 //! on both databases.
 
-//TMP mod apply;
+mod apply;
 pub(crate) mod database;
 mod error;
-//TMP mod finish;
-//TMP mod inbox;
-//TMP mod migrations;
-//TMP mod outbox;
-//TMP mod read;
+mod finish;
+mod inbox;
+mod migrations;
+mod outbox;
+mod read;
 mod records;
-//TMP mod runs;
-//TMP mod sql_store;
-//TMP mod summary;
+mod runs;
+mod sql_store;
+mod standing;
+mod summary;
 
 use std::time::Duration;
 
@@ -24,8 +25,7 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use records::*;
-//TMP pub use sql_store::SqlStore;
-//TMP pub use summary::dump_state;
+pub use sql_store::SqlStore;
 
 use crate::clock::Timestamp;
 

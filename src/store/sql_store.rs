@@ -27,7 +27,12 @@ impl SqlStore {
         ids: Arc<dyn IdSource>,
         policy: Policy,
     ) -> Result<Self, StoreError> {
-        Ok(Self { db: Database::open(url).await?, clock, ids, policy })
+        Ok(Self {
+            db: Database::open(url).await?,
+            clock,
+            ids,
+            policy,
+        })
     }
 
     /// Brings the schema up to date; several processes may call it at once.
@@ -52,6 +57,7 @@ impl SqlStore {
             super::finish::ALL,
             super::outbox::ALL,
             super::read::ALL,
+            super::standing::ALL,
             super::summary::ALL,
             super::migrations::ALL,
         ];
@@ -72,13 +78,22 @@ impl Store for SqlStore {
     async fn backlog(&self, bound: u64) -> Result<u64, StoreError> {
         self.count_backlog(bound).await
     }
-    async fn claim_events(&self, limit: u32, lease: Duration) -> Result<Vec<ClaimedEvent>, StoreError> {
+    async fn claim_events(
+        &self,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedEvent>, StoreError> {
         self.claim_pending(limit, lease).await
     }
     async fn apply_event(&self, event: &ClaimedEvent) -> Result<(), StoreError> {
         self.apply(event).await
     }
-    async fn fail_event(&self, event: &ClaimedEvent, error: &str, retry_at: Option<Timestamp>) -> Result<(), StoreError> {
+    async fn fail_event(
+        &self,
+        event: &ClaimedEvent,
+        error: &str,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         self.fail(event, error, retry_at).await
     }
     async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError> {
@@ -102,22 +117,41 @@ impl Store for SqlStore {
     async fn release_run(&self, run: &ClaimedRun, release: &Release) -> Result<(), StoreError> {
         self.give_back(run, release).await
     }
-    async fn claim_messages(&self, channels: &[Channel], limit: u32, lease: Duration) -> Result<Vec<ClaimedMessage>, StoreError> {
+    async fn claim_messages(
+        &self,
+        channels: &[Channel],
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedMessage>, StoreError> {
         self.claim_due_messages(channels, limit, lease).await
     }
     async fn begin_sending(&self, message: &ClaimedMessage) -> Result<Clearance, StoreError> {
         self.clear_for_sending(message).await
     }
-    async fn settle_message(&self, message: &ClaimedMessage, outcome: &SendOutcome) -> Result<(), StoreError> {
+    async fn settle_message(
+        &self,
+        message: &ClaimedMessage,
+        outcome: &SendOutcome,
+    ) -> Result<(), StoreError> {
         self.settle(message, outcome).await
     }
-    async fn payment_history(&self, account: &str, livemode: bool, customer: &str, limit: u32) -> Result<Vec<ObjectRow>, StoreError> {
+    async fn payment_history(
+        &self,
+        account: &str,
+        livemode: bool,
+        customer: &str,
+        limit: u32,
+    ) -> Result<Vec<ObjectRow>, StoreError> {
         self.read_payments(account, livemode, customer, limit).await
     }
     async fn retry_event(&self, id: &str) -> Result<Retried, StoreError> {
         self.retry(id).await
     }
-    async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listing<EventRecord>, StoreError> {
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        page: &Page,
+    ) -> Result<Listing<EventRecord>, StoreError> {
         self.list_events(filter, page).await
     }
     async fn event(&self, id: &str) -> Result<Option<EventRecord>, StoreError> {
@@ -132,7 +166,11 @@ impl Store for SqlStore {
     async fn tool_calls(&self, page: &Page) -> Result<Listing<ToolCallRecord>, StoreError> {
         self.list_tool_calls(page).await
     }
-    async fn messages(&self, status: Option<&str>, page: &Page) -> Result<Listing<MessageRecord>, StoreError> {
+    async fn messages(
+        &self,
+        status: Option<&str>,
+        page: &Page,
+    ) -> Result<Listing<MessageRecord>, StoreError> {
         self.list_messages(status, page).await
     }
     async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {

@@ -24,12 +24,18 @@ pub(crate) struct Graph {
 
 /// Nodes that order components are made of.
 pub(crate) fn sells(kind: NodeKind) -> bool {
-    matches!(kind, NodeKind::PaymentIntent | NodeKind::CheckoutSession | NodeKind::OrderReference)
+    matches!(
+        kind,
+        NodeKind::PaymentIntent | NodeKind::CheckoutSession | NodeKind::OrderReference
+    )
 }
 
 /// Nodes through which two events can be about one payment.
 pub(crate) fn pays(kind: NodeKind) -> bool {
-    matches!(kind, NodeKind::PaymentIntent | NodeKind::Invoice | NodeKind::Charge)
+    matches!(
+        kind,
+        NodeKind::PaymentIntent | NodeKind::Invoice | NodeKind::Charge
+    )
 }
 
 impl Graph {
@@ -49,7 +55,11 @@ impl Graph {
             graph.neighbours.entry(node.clone()).or_default();
         }
         let mut asked: BTreeSet<Node> = BTreeSet::new();
-        let mut ask: BTreeSet<Node> = start.iter().chain(graph.neighbours.keys()).cloned().collect();
+        let mut ask: BTreeSet<Node> = start
+            .iter()
+            .chain(graph.neighbours.keys())
+            .cloned()
+            .collect();
         ask.retain(|node| sells(node.kind) || pays(node.kind));
         while !ask.is_empty() {
             if asked.len() + ask.len() > MOST_NODES {
@@ -57,11 +67,22 @@ impl Graph {
                 break;
             }
             let names: Vec<String> = ask.iter().map(ToString::to_string).collect();
-            let rows = tx.rows(&NEIGHBOURS, args![account, livemode, list(names.iter().map(String::as_str))]).await?;
+            let rows = tx
+                .rows(
+                    &NEIGHBOURS,
+                    args![account, livemode, list(names.iter().map(String::as_str))],
+                )
+                .await?;
             asked.append(&mut ask);
             for row in rows {
-                let (Ok(a), Ok(b)) = (row.text("a")?.parse::<Node>(), row.text("b")?.parse::<Node>()) else {
-                    return Err(StoreError::Inconsistent { column: "links.a", what: "not a node" });
+                let (Ok(a), Ok(b)) = (
+                    row.text("a")?.parse::<Node>(),
+                    row.text("b")?.parse::<Node>(),
+                ) else {
+                    return Err(StoreError::Inconsistent {
+                        column: "links.a",
+                        what: "not a node",
+                    });
                 };
                 if (sells(b.kind) || pays(b.kind)) && !asked.contains(&b) {
                     ask.insert(b.clone());
@@ -73,7 +94,10 @@ impl Graph {
     }
 
     fn add(&mut self, a: Node, b: Node) {
-        self.neighbours.entry(a.clone()).or_default().insert(b.clone());
+        self.neighbours
+            .entry(a.clone())
+            .or_default()
+            .insert(b.clone());
         self.neighbours.entry(b).or_default().insert(a);
     }
 
@@ -84,13 +108,23 @@ impl Graph {
 
     /// Whether a node has a neighbour of a kind.
     pub(crate) fn touches(&self, node: &Node, kind: NodeKind) -> bool {
-        self.neighbours.get(node).is_some_and(|others| others.iter().any(|other| other.kind == kind))
+        self.neighbours
+            .get(node)
+            .is_some_and(|others| others.iter().any(|other| other.kind == kind))
     }
 
     /// Everything connected to `start` through nodes that `through` lets pass, `start` included.
-    pub(crate) fn connected(&self, start: &BTreeSet<Node>, through: fn(NodeKind) -> bool) -> BTreeSet<Node> {
+    pub(crate) fn connected(
+        &self,
+        start: &BTreeSet<Node>,
+        through: fn(NodeKind) -> bool,
+    ) -> BTreeSet<Node> {
         let mut reached = start.clone();
-        let mut open: Vec<Node> = start.iter().filter(|node| through(node.kind)).cloned().collect();
+        let mut open: Vec<Node> = start
+            .iter()
+            .filter(|node| through(node.kind))
+            .cloned()
+            .collect();
         while let Some(node) = open.pop() {
             for other in self.neighbours.get(&node).into_iter().flatten() {
                 if through(other.kind) && reached.insert(other.clone()) {
@@ -124,8 +158,14 @@ pub(crate) async fn insert(
     let mut new = false;
     for edge in edges {
         let (a, b) = (edge.first().to_string(), edge.last().to_string());
-        new |= tx.run(&INSERT_LINK, args![account, livemode, &a, &b]).await? > 0;
-        new |= tx.run(&INSERT_LINK, args![account, livemode, &b, &a]).await? > 0;
+        new |= tx
+            .run(&INSERT_LINK, args![account, livemode, &a, &b])
+            .await?
+            > 0;
+        new |= tx
+            .run(&INSERT_LINK, args![account, livemode, &b, &a])
+            .await?
+            > 0;
     }
     Ok(new)
 }

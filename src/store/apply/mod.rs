@@ -1,0 +1,223 @@
+//! Applying an event: lock its roots, insert its snapshots, project, derive, note what changed, open its follow-up;
+//! all in one transaction.
+
+pub(crate) mod graph;
+pub(crate) mod occurrences;
+pub(crate) mod rows;
+
+use std::collections::BTreeSet;
+
+use self::graph::Graph;
+use self::rows::Rows;
+use super::database::{Transaction, args, statements};
+use super::error::StoreError;
+use super::records::ClaimedEvent;
+use super::sql_store::SqlStore;
+use crate::guardrails::mandatory::facts::Fact;
+use crate::guardrails::mandatory::snapshot::Snapshot;
+use crate::guardrails::mandatory::{rule_of, update};
+use crate::stripe::event::Event;
+use crate::stripe::links::{Edge, Node, NodeKind};
+use crate::stripe::view::Family;
+
+statements! {
+    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = NULL, lease_until = 0 \
+        WHERE id = $1 AND epoch = $2";
+    BODY_APPLIED: "UPDATE bodies SET applied = 1 WHERE event = $1 AND api_version = $2";
+}
+
+/// How often the roots may grow under our hands before the event is put back.
+const MOST_ROUNDS: usize = 8;
+
+/// Everything that the unapplied bodies of one event say.
+pub(crate) struct Work {
+    pub(crate) family: Family,
+    pub(crate) object: Subject,
+    pub(crate) customer: Option<String>,
+    snapshots: Vec<Snapshot>,
+    pub(crate) links: Vec<Edge>,
+    pub(crate) facts: Vec<Fact>,
+}
+
+/// The event's object: its id, and its node where links know it.
+pub(crate) struct Subject {
+    id: String,
+    node: Option<Node>,
+}
+
+impl Work {
+    fn of(claimed: &ClaimedEvent) -> Result<Option<Self>, StoreError> {
+        let Some(rule) = rule_of(&claimed.event_type) else {
+            return Ok(None);
+        };
+        let mut work: Option<Self> = None;
+        for (_, body) in &claimed.bodies {
+            let event =
+                Event::parse(body, claimed.received_at).map_err(|source| StoreError::Body {
+                    event: claimed.id.clone(),
+                    source,
+                })?;
+            let update = update(rule, &event)?;
+            let id = event.object_id().unwrap_or_default().to_owned();
+            let work = work.get_or_insert_with(|| Self {
+                family: rule.family,
+                object: Subject {
+                    node: NodeKind::of(rule.family).map(|kind| Node::new(kind, id.clone())),
+                    id,
+                },
+                customer: event.customer().map(str::to_owned),
+                snapshots: Vec::new(),
+                links: Vec::new(),
+                facts: Vec::new(),
+            });
+            work.snapshots.extend(update.snapshot);
+            work.links.extend(update.links);
+            work.facts.extend(update.facts);
+        }
+        Ok(work)
+    }
+
+    /// The objects the event itself shows.
+    fn nodes(&self) -> BTreeSet<Node> {
+        let linked = self
+            .links
+            .iter()
+            .flat_map(|edge| [edge.first(), edge.last()]);
+        linked.chain(&self.object.node).cloned().collect()
+    }
+}
+
+impl SqlStore {
+    pub(super) async fn apply(&self, claimed: &ClaimedEvent) -> Result<(), StoreError> {
+        let work = Work::of(claimed)?;
+        for _ in 0..MOST_ROUNDS {
+            match self.try_apply(claimed, work.as_ref()).await {
+                Err(error) if error.is_conflict() => {}
+                Err(StoreError::Contended) => {}
+                other => return other,
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    async fn try_apply(
+        &self,
+        claimed: &ClaimedEvent,
+        work: Option<&Work>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let mut stale = false;
+        let mut occurrence = None;
+        let mut open = false;
+        if let Some(work) = work {
+            let graph = self.lock_roots(&mut tx, claimed, work).await?;
+            stale = write_rows(&mut tx, claimed, work, &graph, now).await?;
+            let new_links =
+                graph::insert(&mut tx, &claimed.account, claimed.livemode, &work.links).await?;
+            (occurrence, open) = self
+                .join_occurrences(&mut tx, claimed, work, &graph, new_links)
+                .await?;
+        }
+        for (version, _) in &claimed.bodies {
+            tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
+        }
+        let status = if open { "applied" } else { "done" };
+        if tx
+            .run(
+                &APPLIED,
+                args![&claimed.id, claimed.epoch, status, stale, occurrence, now],
+            )
+            .await?
+            == 0
+        {
+            return Err(StoreError::Fenced);
+        }
+        tx.commit().await
+    }
+
+    /// Reads the links, locks what they show, and reads them again: under READ COMMITTED somebody else may have added
+    /// to them between. If they grew, everything starts over with the larger set.
+    async fn lock_roots(
+        &self,
+        tx: &mut Transaction,
+        claimed: &ClaimedEvent,
+        work: &Work,
+    ) -> Result<Graph, StoreError> {
+        let (account, livemode) = (claimed.account.as_str(), claimed.livemode);
+        let nodes = work.nodes();
+        let graph = Graph::load(tx, account, livemode, &nodes, &work.links).await?;
+        if tx.is_sqlite() {
+            return Ok(graph);
+        }
+        let name = |node: &Node| format!("{account}/{livemode}/{node}");
+        let mut roots: BTreeSet<String> = graph.nodes().chain(&nodes).map(name).collect();
+        roots.insert(format!(
+            "{account}/{livemode}/{}/{}",
+            work.family.as_str(),
+            work.object.id
+        ));
+        roots.extend(
+            work.customer
+                .iter()
+                .map(|id| name(&Node::new(NodeKind::Customer, id.clone()))),
+        );
+        tx.lock(&roots).await?;
+        let again = Graph::load(tx, account, livemode, &nodes, &work.links).await?;
+        if again.nodes().map(name).all(|root| roots.contains(&root)) {
+            Ok(again)
+        } else {
+            Err(StoreError::Contended)
+        }
+    }
+}
+
+async fn write_rows(
+    tx: &mut Transaction,
+    claimed: &ClaimedEvent,
+    work: &Work,
+    graph: &Graph,
+    now: crate::clock::Timestamp,
+) -> Result<bool, StoreError> {
+    let mut rows = Rows {
+        tx,
+        account: &claimed.account,
+        livemode: claimed.livemode,
+        event: &claimed.id,
+        now,
+    };
+    let first_subscription = match (&work.customer, work.family) {
+        (Some(customer), Family::Subscription) => !rows.subscribes(customer).await?,
+        _ => false,
+    };
+    let Some((before, projection)) = rows.project(&work.snapshots).await? else {
+        derive_orders(&mut rows, graph).await?;
+        return Ok(false);
+    };
+    derive_orders(&mut rows, graph).await?;
+    if matches!(work.family, Family::Customer | Family::Subscription) {
+        let named = [before.as_ref(), Some(&projection.row)]
+            .into_iter()
+            .flatten()
+            .filter_map(|row| row.text("customer"));
+        let mut customers: BTreeSet<String> = named.map(str::to_owned).collect();
+        customers.extend(work.customer.clone());
+        for customer in &customers {
+            rows.derive_access(customer).await?;
+        }
+    }
+    if let (true, Some(customer)) = (first_subscription, &work.customer) {
+        // What a customer with subscriptions pays is a subscription's business, unless it names an order.
+        let lone = rows.lone_orders(customer).await?;
+        let around = Graph::load(rows.tx, &claimed.account, claimed.livemode, &lone, &[]).await?;
+        derive_orders(&mut rows, &around).await?;
+    }
+    Ok(projection.is_stale(&claimed.id))
+}
+
+async fn derive_orders(rows: &mut Rows<'_>, graph: &Graph) -> Result<(), StoreError> {
+    for component in graph.components() {
+        rows.derive_order(&component, graph).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The end of a run: effects, messages, schedules and holds in one short transaction.
+
+use std::collections::BTreeSet;
+
+use super::apply::rows::json;
+use super::database::{Transaction, args, statements};
+use super::error::StoreError;
+use super::records::{Action, ClaimedRun, Finish, NewEffect, NewMessage};
+use super::runs::{FREE_LANE, fence};
+use super::sql_store::SqlStore;
+use super::standing;
+use crate::clock::Timestamp;
+use crate::guardrails::precondition::fallen;
+
+statements! {
+    /// Where "at most once" is decided.
+    INSERT_EFFECT: "INSERT INTO effects (effect_key, tool, run, occurrence, status, proposal, at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (effect_key) DO NOTHING";
+    /// Of several calls with one key the first carries the effect.
+    MARK_DUPLICATES: "UPDATE tool_calls SET effect = 'duplicate' WHERE run = $1 AND generation = $2 AND effect_key = $3 AND effect IS NULL AND seq > ( \
+        SELECT min(first.seq) FROM tool_calls first WHERE first.run = $1 AND first.generation = $2 AND first.effect_key = $3)";
+    MARK_ALL: "UPDATE tool_calls SET effect = $4 WHERE run = $1 AND generation = $2 AND effect_key = $3 AND effect IS NULL";
+    MARK_RUN: "UPDATE tool_calls SET effect = $3 WHERE run = $1 AND generation = $2 AND effect_key IS NOT NULL AND effect IS NULL";
+    INSERT_MESSAGE: "INSERT INTO messages (id, effect_key, account, livemode, event, run, occurrence, playbook, purpose, channel, customer, recipient, recipient_key, \
+        message_id, subject, text, html, notice, status, reason, not_before, expires_at, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 'pending', $19, $20, $21, $22)";
+    INSERT_SCHEDULE: "INSERT INTO schedules (effect_key, account, livemode, playbook, customer, subscription, occurrence, run, event, data, due_at, status) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending')";
+    INSERT_HOLD: "INSERT INTO holds (effect_key, account, livemode, order_id, owner, reason, occurrence, placed_at, ends_at) VALUES ($1, $2, $3, $4, 'model', $5, $6, $7, $8)";
+    RELEASE_HOLDS: "UPDATE holds SET released_at = $1 WHERE account = $2 AND livemode = $3 AND owner = 'model' AND released_at IS NULL AND occurrence <> $4 \
+        AND (order_id = $5 OR order_id IN (SELECT alias FROM order_aliases WHERE account = $2 AND livemode = $3 AND order_id = $5))";
+    END_RUN: "UPDATE runs SET status = $2, reason = $3, usage = $4, ended_at = $5 WHERE id = $1";
+    EVENTS_DONE: "UPDATE events SET status = 'done' WHERE occurrence = $1 AND status = 'applied'";
+}
+
+impl SqlStore {
+    pub(super) async fn finish(&self, run: &ClaimedRun, finish: &Finish) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        fence(&mut tx, run).await?;
+        if let Some(customer) = &run.customer {
+            // The same root that applying an event of this customer locks: the state cannot move until the commit.
+            tx.lock(&BTreeSet::from([format!(
+                "{}/{}/customer/{customer}",
+                run.account, run.livemode
+            )]))
+            .await?;
+        }
+        let (_, standing) = standing::load(&mut tx, &run.occurrence).await?;
+        let mut status = finish.status;
+        let mut reason = finish.reason.clone();
+        if let (true, Some(gone)) = (status == "done", fallen(finish.purpose, &standing)) {
+            (status, reason) = ("skipped", Some(gone));
+        }
+        if status == "done" {
+            for effect in &finish.effects {
+                self.write_effect(&mut tx, run, effect, now).await?;
+            }
+        } else {
+            tx.run(&MARK_RUN, args![&run.id, run.generation, "suppressed"])
+                .await?;
+        }
+        tx.run(
+            &END_RUN,
+            args![&run.id, status, &reason, finish.usage.to_string(), now],
+        )
+        .await?;
+        tx.run(&EVENTS_DONE, args![&run.occurrence]).await?;
+        tx.run(&FREE_LANE, args![&run.lane, run.epoch]).await?;
+        tx.commit().await
+    }
+
+    async fn write_effect(
+        &self,
+        tx: &mut Transaction,
+        run: &ClaimedRun,
+        effect: &NewEffect,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let status = if matches!(effect.action, Action::Send(_)) {
+            "intended"
+        } else {
+            "done"
+        };
+        let tool = effect.proposal.tool();
+        let proposal = json(&effect.proposal);
+        let inserted = tx
+            .run(
+                &INSERT_EFFECT,
+                args![
+                    &effect.key,
+                    tool,
+                    &run.id,
+                    &run.occurrence,
+                    status,
+                    &proposal,
+                    now
+                ],
+            )
+            .await?;
+        if inserted == 0 {
+            tx.run(
+                &MARK_ALL,
+                args![&run.id, run.generation, &effect.key, "duplicate"],
+            )
+            .await?;
+            return Ok(());
+        }
+        tx.run(
+            &MARK_DUPLICATES,
+            args![&run.id, run.generation, &effect.key],
+        )
+        .await?;
+        match &effect.action {
+            Action::Send(message) => {
+                self.insert_message(tx, run, &effect.key, message, now)
+                    .await
+            }
+            Action::Schedule {
+                playbook,
+                due_at,
+                subscription,
+                data,
+            } => tx
+                .run(
+                    &INSERT_SCHEDULE,
+                    args![
+                        &effect.key,
+                        &run.account,
+                        run.livemode,
+                        playbook,
+                        &run.customer,
+                        subscription,
+                        &run.occurrence,
+                        &run.id,
+                        &run.event,
+                        data.to_string(),
+                        *due_at,
+                    ],
+                )
+                .await
+                .map(drop),
+            Action::Hold {
+                order,
+                reason,
+                ends_at,
+            } => tx
+                .run(
+                    &INSERT_HOLD,
+                    args![
+                        &effect.key,
+                        &run.account,
+                        run.livemode,
+                        order,
+                        reason,
+                        &run.occurrence,
+                        now,
+                        *ends_at
+                    ],
+                )
+                .await
+                .map(drop),
+            Action::Release { order } => tx
+                .run(
+                    &RELEASE_HOLDS,
+                    args![now, &run.account, run.livemode, &run.occurrence, order],
+                )
+                .await
+                .map(drop),
+        }
+    }
+
+    async fn insert_message(
+        &self,
+        tx: &mut Transaction,
+        run: &ClaimedRun,
+        key: &str,
+        message: &NewMessage,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (not_before, reason) = if message.first_contact {
+            let wait = now.plus(self.policy.first_contact_delay);
+            (
+                wait,
+                Some(
+                    "first_contact: this address has never paid, the payment may still go through"
+                        .to_owned(),
+                ),
+            )
+        } else {
+            (now, message.reason.clone())
+        };
+        tx.run(
+            &INSERT_MESSAGE,
+            args![
+                self.ids.next("msg"),
+                key,
+                &run.account,
+                run.livemode,
+                &run.event,
+                &run.id,
+                &run.occurrence,
+                &run.playbook,
+                message.purpose.as_str(),
+                message.channel.as_str(),
+                &run.customer,
+                &message.recipient,
+                message.recipient.as_deref().map(recipient_key),
+                &message.message_id,
+                &message.subject,
+                &message.text,
+                &message.html,
+                message.notice.as_ref().map(ToString::to_string),
+                &reason,
+                not_before,
+                now.plus(self.policy.expire),
+                now,
+            ],
+        )
+        .await
+        .map(drop)
+    }
+}
+
+/// An address as caps compare it: case and a `+tag` do not make another person.
+fn recipient_key(address: &str) -> String {
+    let address = address.trim().to_lowercase();
+    match address.rsplit_once('@') {
+        Some((local, domain)) => format!("{}@{domain}", local.split('+').next().unwrap_or(local)),
+        None => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::recipient_key;
+
+    #[test]
+    fn a_tag_or_case_is_no_other_person() {
+        for (address, key) in [
+            ("Ada@Example.com", "ada@example.com"),
+            ("ada+shop@example.com", "ada@example.com"),
+            (" ada@example.com ", "ada@example.com"),
+            ("no-at-sign", "no-at-sign"),
+        ] {
+            assert_eq!(recipient_key(address), key);
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Reading for people: lists newest first, and single rows with everything that belongs to them.
+//!
+//! Pages go on from a key, never by an offset, so the hundredth page costs what the first does.
+
+use serde_json::{Value, json};
+
+use super::database::{Row, args, statements};
+use super::error::StoreError;
+use super::records::{
+    EventFilter, EventRecord, Listing, MessageRecord, ObjectRow, Page, RunRecord, ToolCallRecord,
+};
+use super::sql_store::SqlStore;
+use crate::clock::Timestamp;
+
+statements! {
+    EVENTS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
+        AND ($2 IS NULL OR type = $2) AND created >= $3 ORDER BY received_at DESC, id DESC LIMIT $4";
+    EVENTS_OF_STATUS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
+        AND ($2 IS NULL OR type = $2) AND created >= $3 AND status = $5 AND ($6 IS NULL OR customer = $6) ORDER BY received_at DESC, id DESC LIMIT $4";
+    EVENTS_OF_CUSTOMER: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
+        AND ($2 IS NULL OR type = $2) AND created >= $3 AND customer = $5 ORDER BY received_at DESC, id DESC LIMIT $4";
+    EVENT: "SELECT * FROM events WHERE id = $1";
+    BODY: "SELECT body FROM bodies WHERE event = $1 ORDER BY received_at, api_version LIMIT 1";
+    DELIVERIES: "SELECT endpoint, api_version, received_at, body_sha256 FROM deliveries WHERE event = $1 ORDER BY id LIMIT 100";
+    CHANGES: "SELECT entity, object, field, from_value, to_value, rule FROM changes WHERE event = $1 ORDER BY id";
+    RUN: "SELECT * FROM runs WHERE id = $1";
+    RUN_OF_OCCURRENCE: "SELECT * FROM runs WHERE occurrence = $1 ORDER BY CASE WHEN stage = 'first' THEN 0 ELSE 1 END LIMIT 1";
+    RUNS: "SELECT * FROM runs WHERE (created_at, id) < ((SELECT coalesce(max(created_at), 9223372036854775807) FROM runs WHERE id = $1), coalesce($1, '~')) \
+        ORDER BY created_at DESC, id DESC LIMIT $2";
+    STEPS: "SELECT generation, seq, at, data FROM steps WHERE run = $1 ORDER BY generation, seq";
+    CALLS: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
+        WHERE (c.at, c.id) < ((SELECT coalesce(max(at), 9223372036854775807) FROM tool_calls WHERE id = $1), coalesce($1, '~')) ORDER BY c.at DESC, c.id DESC LIMIT $2";
+    CALLS_OF_RUN: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
+        WHERE c.run = $1 ORDER BY c.generation, c.seq";
+    MESSAGES: "SELECT * FROM messages WHERE (created_at, id) < ((SELECT coalesce(max(created_at), 9223372036854775807) FROM messages WHERE id = $1), coalesce($1, '~')) \
+        AND ($2 IS NULL OR status = $2) ORDER BY created_at DESC, id DESC LIMIT $3";
+    MESSAGE: "SELECT * FROM messages WHERE id = $1";
+    MESSAGES_OF_RUN: "SELECT * FROM messages WHERE run = $1 ORDER BY created_at, id";
+    OBJECTS: "SELECT * FROM objects WHERE kind = $2 AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM objects WHERE kind = $2 AND id = $1), coalesce($1, '~')) \
+        ORDER BY created DESC, id DESC LIMIT $3";
+    OBJECT: "SELECT * FROM objects WHERE kind = $1 AND id = $2 ORDER BY account, livemode";
+    ORDER_BY_ALIAS: "SELECT o.* FROM order_aliases a JOIN objects o ON o.account = a.account AND o.livemode = a.livemode AND o.kind = 'order' AND o.id = a.order_id \
+        WHERE a.alias = $1 ORDER BY o.account, o.livemode";
+    HOLDS: "SELECT owner, reason, placed_at, ends_at FROM holds WHERE account = $1 AND livemode = $2 AND released_at IS NULL AND ends_at > $4 AND (order_id = $3 \
+        OR order_id IN (SELECT alias FROM order_aliases WHERE account = $1 AND livemode = $2 AND order_id = $3)) ORDER BY placed_at";
+    ACCESS: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND kind = 'access' AND id = $3";
+}
+
+fn rows_for(page: &Page) -> i64 {
+    i64::from(page.limit) + 1
+}
+
+fn count(row: &Row, column: &'static str) -> Result<u32, StoreError> {
+    Ok(u32::try_from(row.int(column)?).unwrap_or(u32::MAX))
+}
+
+fn iso(time: Option<Timestamp>) -> Option<String> {
+    time.map(Timestamp::iso)
+}
+
+/// JSON that billhook wrote, shown as text should it not parse.
+fn shown(text: Option<String>) -> Value {
+    text.map_or(Value::Null, |text| {
+        serde_json::from_str(&text).unwrap_or(Value::String(text))
+    })
+}
+
+fn event(row: &Row) -> Result<EventRecord, StoreError> {
+    Ok(EventRecord {
+        object: "event_record",
+        id: row.text("id")?,
+        r#type: row.text("type")?,
+        account: row.text("account")?,
+        livemode: row.flag("livemode")?,
+        api_version: row.opt_text("api_version")?,
+        created: row.time("created")?.iso(),
+        received_at: row.time("received_at")?.iso(),
+        status: row.text("status")?,
+        attempts: count(row, "attempts")?,
+        last_error: row.opt_text("last_error")?,
+        stale: row.flag("stale")?,
+        occurrence: row.opt_text("occurrence")?,
+        customer: row.opt_text("customer")?,
+        deliveries: Vec::new(),
+        changes: Vec::new(),
+        run: None,
+        tool_calls: Vec::new(),
+        messages: Vec::new(),
+        payload: Value::Null,
+    })
+}
+
+fn run(row: &Row) -> Result<RunRecord, StoreError> {
+    Ok(RunRecord {
+        object: "run",
+        id: row.text("id")?,
+        event: row.text("event")?,
+        occurrence: row.text("occurrence")?,
+        playbook: row.text("playbook")?,
+        status: row.text("status")?,
+        reason: row.opt_text("reason")?,
+        due_at: row.time("due_at")?.iso(),
+        model: row.opt_text("model")?,
+        prompt_hash: row.opt_text("prompt_hash")?,
+        generation: row.int("generation")?,
+        steps: Vec::new(),
+        usage: shown(row.opt_text("usage")?),
+        cost: None,
+        started_at: iso(row.opt_time("started_at")?),
+        ended_at: iso(row.opt_time("ended_at")?),
+    })
+}
+
+fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreError> {
+    let acts = row.text("verdict")? != "refused" && row.opt_text("effect_key")?.is_some();
+    Ok(ToolCallRecord {
+        object: "tool_call",
+        id: row.text("id")?,
+        run: row.text("run")?,
+        event: row.text("event")?,
+        tool: row.text("tool")?,
+        arguments: shown(row.opt_text("arguments")?),
+        by: row.text("by")?,
+        verdict: row.text("verdict")?,
+        rule: row.opt_text("rule")?,
+        reason: row.opt_text("reason")?,
+        effect: if acts {
+            row.opt_text("became")?
+                .or_else(|| Some("intended".to_owned()))
+        } else {
+            None
+        },
+        effect_key: row.opt_text("effect_key")?,
+        result: shown(row.opt_text("result")?),
+        at: row.time("at")?.iso(),
+    })
+}
+
+fn message(row: &Row) -> Result<MessageRecord, StoreError> {
+    let status = row.text("status")?;
+    Ok(MessageRecord {
+        object: "message",
+        id: row.text("id")?,
+        event: row.text("event")?,
+        occurrence: row.text("occurrence")?,
+        playbook: row.text("playbook")?,
+        channel: row.text("channel")?,
+        to: row.opt_text("recipient")?,
+        subject: row.text("subject")?,
+        reason: row.opt_text("reason")?,
+        message_id: row.text("message_id")?,
+        attempts: count(row, "attempts")?,
+        not_before: (status == "pending")
+            .then(|| row.time("not_before").map(Timestamp::iso))
+            .transpose()?,
+        sent_at: iso(row.opt_time("sent_at")?),
+        text: None,
+        status,
+    })
+}
+
+impl SqlStore {
+    pub(super) async fn list_events(
+        &self,
+        filter: &EventFilter,
+        page: &Page,
+    ) -> Result<Listing<EventRecord>, StoreError> {
+        let from = filter.created_from.unwrap_or(Timestamp(i64::MIN));
+        let (after, kind, limit) = (&page.starting_after, &filter.event_type, rows_for(page));
+        let rows = match (&filter.status, &filter.customer) {
+            (Some(status), customer) => {
+                self.db
+                    .rows(
+                        &EVENTS_OF_STATUS,
+                        args![after, kind, from, limit, status, customer],
+                    )
+                    .await?
+            }
+            (None, Some(customer)) => {
+                self.db
+                    .rows(
+                        &EVENTS_OF_CUSTOMER,
+                        args![after, kind, from, limit, customer],
+                    )
+                    .await?
+            }
+            (None, None) => {
+                self.db
+                    .rows(&EVENTS, args![after, kind, from, limit])
+                    .await?
+            }
+        };
+        let events = rows.iter().map(event).collect::<Result<_, _>>()?;
+        Ok(Listing::new(events, page.limit))
+    }
+
+    pub(super) async fn read_event(&self, id: &str) -> Result<Option<EventRecord>, StoreError> {
+        let Some(row) = self.db.row(&EVENT, args![id]).await? else {
+            return Ok(None);
+        };
+        let mut event = event(&row)?;
+        if let Some(body) = self.db.row(&BODY, args![id]).await? {
+            event.payload = serde_json::from_slice(&body.bytes("body")?).unwrap_or(Value::Null);
+        }
+        for row in self.db.rows(&DELIVERIES, args![id]).await? {
+            event.deliveries.push(json!({
+                "endpoint": row.text("endpoint")?,
+                "api_version": row.text("api_version")?,
+                "received_at": row.time("received_at")?.iso(),
+                "body_sha256": row.text("body_sha256")?,
+            }));
+        }
+        for row in self.db.rows(&CHANGES, args![id]).await? {
+            event.changes.push(json!({
+                "entity": row.text("entity")?,
+                "id": row.text("object")?,
+                "field": row.text("field")?,
+                "from": shown(row.opt_text("from_value")?),
+                "to": shown(row.opt_text("to_value")?),
+                "rule": row.text("rule")?,
+            }));
+        }
+        if let Some(occurrence) = &event.occurrence
+            && let Some(row) = self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?
+        {
+            let run = run(&row)?;
+            event.tool_calls = self.calls_of(&run.id).await?;
+            let messages = self.db.rows(&MESSAGES_OF_RUN, args![&run.id]).await?;
+            event.messages = messages.iter().map(message).collect::<Result<_, _>>()?;
+            event.run = Some(run);
+        }
+        Ok(Some(event))
+    }
+
+    async fn calls_of(&self, run: &str) -> Result<Vec<ToolCallRecord>, StoreError> {
+        self.db
+            .rows(&CALLS_OF_RUN, args![run])
+            .await?
+            .iter()
+            .map(tool_call)
+            .collect()
+    }
+
+    pub(super) async fn list_runs(&self, page: &Page) -> Result<Listing<RunRecord>, StoreError> {
+        let rows = self
+            .db
+            .rows(&RUNS, args![&page.starting_after, rows_for(page)])
+            .await?;
+        Ok(Listing::new(
+            rows.iter().map(run).collect::<Result<_, _>>()?,
+            page.limit,
+        ))
+    }
+
+    pub(super) async fn read_run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
+        let Some(row) = self.db.row(&RUN, args![id]).await? else {
+            return Ok(None);
+        };
+        let mut run = run(&row)?;
+        for row in self.db.rows(&STEPS, args![id]).await? {
+            run.steps.push(json!({
+                "generation": row.int("generation")?,
+                "seq": row.int("seq")?,
+                "at": row.time("at")?.iso(),
+                "data": shown(row.opt_text("data")?),
+            }));
+        }
+        Ok(Some(run))
+    }
+
+    pub(super) async fn list_tool_calls(
+        &self,
+        page: &Page,
+    ) -> Result<Listing<ToolCallRecord>, StoreError> {
+        let rows = self
+            .db
+            .rows(&CALLS, args![&page.starting_after, rows_for(page)])
+            .await?;
+        Ok(Listing::new(
+            rows.iter().map(tool_call).collect::<Result<_, _>>()?,
+            page.limit,
+        ))
+    }
+
+    pub(super) async fn list_messages(
+        &self,
+        status: Option<&str>,
+        page: &Page,
+    ) -> Result<Listing<MessageRecord>, StoreError> {
+        let status = status.map(str::to_owned);
+        let rows = self
+            .db
+            .rows(
+                &MESSAGES,
+                args![&page.starting_after, status, rows_for(page)],
+            )
+            .await?;
+        Ok(Listing::new(
+            rows.iter().map(message).collect::<Result<_, _>>()?,
+            page.limit,
+        ))
+    }
+
+    pub(super) async fn read_message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {
+        let Some(row) = self.db.row(&MESSAGE, args![id]).await? else {
+            return Ok(None);
+        };
+        let mut record = message(&row)?;
+        record.text = Some(row.text("text")?);
+        Ok(Some(record))
+    }
+
+    pub(super) async fn list_objects(
+        &self,
+        kind: &str,
+        page: &Page,
+    ) -> Result<Listing<ObjectRow>, StoreError> {
+        let rows = self
+            .db
+            .rows(&OBJECTS, args![&page.starting_after, kind, rows_for(page)])
+            .await?;
+        let mut objects = Vec::with_capacity(rows.len());
+        for row in &rows {
+            objects.push(self.object_row(row).await?);
+        }
+        Ok(Listing::new(objects, page.limit))
+    }
+
+    pub(super) async fn read_object(
+        &self,
+        kind: &str,
+        id: &str,
+    ) -> Result<Vec<ObjectRow>, StoreError> {
+        let mut rows = self.db.rows(&OBJECT, args![kind, id]).await?;
+        if rows.is_empty() && kind == "order" {
+            rows = self.db.rows(&ORDER_BY_ALIAS, args![id]).await?;
+        }
+        let mut objects = Vec::with_capacity(rows.len());
+        for row in &rows {
+            objects.push(self.object_row(row).await?);
+        }
+        Ok(objects)
+    }
+
+    async fn object_row(&self, row: &Row) -> Result<ObjectRow, StoreError> {
+        let mut object = ObjectRow {
+            account: row.text("account")?,
+            livemode: row.flag("livemode")?,
+            kind: row.text("kind")?,
+            id: row.text("id")?,
+            data: row.json("data")?,
+            version: row.int("version")?,
+            beside: Value::Null,
+        };
+        match object.kind.as_str() {
+            "order" => {
+                let now = self.clock.now();
+                let holds = self
+                    .db
+                    .rows(
+                        &HOLDS,
+                        args![&object.account, object.livemode, &object.id, now],
+                    )
+                    .await?;
+                let holds: Vec<Value> = holds
+                    .iter()
+                    .map(|row| {
+                        Ok(json!({
+                            "owner": row.text("owner")?,
+                            "reason": row.text("reason")?,
+                            "placed_at": row.time("placed_at")?.iso(),
+                            "ends_at": row.time("ends_at")?.iso(),
+                        }))
+                    })
+                    .collect::<Result<_, StoreError>>()?;
+                object.beside = Value::Array(holds);
+            }
+            "customer" => {
+                let access = self
+                    .db
+                    .row(&ACCESS, args![&object.account, object.livemode, &object.id])
+                    .await?;
+                object.beside = access.map_or(Ok(Value::Null), |row| row.json("data"))?;
+            }
+            _ => {}
+        }
+        Ok(object)
+    }
+}

@@ -1,0 +1,285 @@
+//! Follow-ups from their schedule to the last step of their journal.
+
+use std::time::Duration;
+
+use super::database::{Transaction, args, statements};
+use super::error::StoreError;
+use super::inbox::WAKE_LANE;
+use super::records::{ClaimedRun, NewStep, ObjectRow, Release, RunInput, Step};
+use super::sql_store::SqlStore;
+use super::standing;
+use crate::clock::micros;
+
+statements! {
+    DUE_SCHEDULES: "SELECT effect_key, account, livemode, playbook, customer, subscription, occurrence, event, due_at FROM schedules \
+        WHERE status = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2",
+        postgres: "SELECT effect_key, account, livemode, playbook, customer, subscription, occurrence, event, due_at FROM schedules \
+        WHERE status = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+    SCHEDULE_DONE: "UPDATE schedules SET status = 'done' WHERE effect_key = $1";
+    INSERT_RUN: "INSERT INTO runs (id, account, livemode, lane, event, occurrence, playbook, stage, customer, status, due_at, decide_by, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11, $12) ON CONFLICT (occurrence, stage) DO NOTHING";
+    /// A lane waits until its customer's received events are applied, but not for ever.
+    CLAIM_LANE: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
+            SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
+                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') AND e.received_at > $4) \
+            ORDER BY l.next_due LIMIT 1) RETURNING lane, epoch",
+        postgres: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
+            SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
+                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') AND e.received_at > $4) \
+            ORDER BY l.next_due LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING lane, epoch";
+    NEXT_RUN: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
+        WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1";
+    START: "UPDATE runs SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $2) WHERE id = $1";
+    NEW_GENERATION: "UPDATE runs SET generation = $2, started_at = $3, prompt_hash = NULL WHERE id = $1";
+    /// When the lane is due again: its next open run, if there is one.
+    FREE_LANE: "UPDATE lanes SET lease_until = 0, next_due = ( \
+            SELECT min(due_at) FROM runs WHERE runs.lane = lanes.lane AND status IN ('waiting', 'running', 'deferred')) \
+        WHERE lane = $1 AND epoch = $2";
+    HOLDS: "SELECT 1 AS one FROM lanes WHERE lane = $1 AND epoch = $2",
+        postgres: "SELECT 1 AS one FROM lanes WHERE lane = $1 AND epoch = $2 FOR UPDATE";
+    RENEW: "UPDATE lanes SET lease_until = $3 WHERE lane = $1 AND epoch = $2";
+    EVENT_TYPE: "SELECT type FROM events WHERE id = $1";
+    STEPS: "SELECT seq, at, data FROM steps WHERE run = $1 AND generation = $2 ORDER BY seq";
+    INSERT_STEP: "INSERT INTO steps (run, generation, seq, at, data) VALUES ($1, $2, $3, $4, $5)";
+    NOTE_MODEL: "UPDATE runs SET model = $2, prompt_hash = $3 WHERE id = $1";
+    INSERT_CALL: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, rule, reason, effect_key, result, at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN $5 ELSE NULL END WHERE id = $1";
+    EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND status = 'applied'";
+    PAYMENTS: "SELECT account, livemode, kind, id, data, version FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'payment_intent' \
+        ORDER BY created DESC, id DESC LIMIT $4";
+}
+
+/// After this long a resumed run starts a new generation: what it read is too old to act on.
+const STALE_JOURNAL: Duration = Duration::from_mins(5);
+
+impl SqlStore {
+    pub(super) async fn promote(&self, limit: u32) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let due = tx
+            .rows(&DUE_SCHEDULES, args![now, i64::from(limit)])
+            .await?;
+        for row in &due {
+            let (account, livemode) = (row.text("account")?, row.flag("livemode")?);
+            let customer = row.opt_text("customer")?;
+            let mode = if livemode { "live" } else { "test" };
+            let lane = match (&customer, row.opt_text("subscription")?) {
+                (Some(customer), _) => format!("{account}/{mode}/customer/{customer}"),
+                (None, subscription) => format!(
+                    "{account}/{mode}/object/{}",
+                    subscription.unwrap_or_default()
+                ),
+            };
+            let due_at = row.time("due_at")?;
+            tx.run(
+                &INSERT_RUN,
+                args![
+                    self.ids.next("run"),
+                    &account,
+                    livemode,
+                    &lane,
+                    row.text("event")?,
+                    row.text("occurrence")?,
+                    row.text("playbook")?,
+                    "winback",
+                    &customer,
+                    due_at,
+                    now.plus(self.policy.decide_by),
+                    now,
+                ],
+            )
+            .await?;
+            tx.run(&WAKE_LANE, args![&lane, due_at]).await?;
+            tx.run(&SCHEDULE_DONE, args![row.text("effect_key")?])
+                .await?;
+        }
+        if !due.is_empty() {
+            tx.commit().await?;
+        }
+        Ok(due.len() as u64)
+    }
+
+    pub(super) async fn claim_due_run(
+        &self,
+        lease: Duration,
+    ) -> Result<Option<ClaimedRun>, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let leased = tx.lease_clock(self.clock.as_ref()).await?;
+        let patience = now.minus(self.policy.patience());
+        let until = leased.0.saturating_add(micros(lease));
+        let Some(lane) = tx
+            .row(&CLAIM_LANE, args![until, now, leased, patience])
+            .await?
+        else {
+            return Ok(None);
+        };
+        let (lane, epoch) = (lane.text("lane")?, lane.int("epoch")?);
+        let Some(row) = tx.row(&NEXT_RUN, args![&lane, now]).await? else {
+            // What was due is merged or done by now.
+            tx.run(&FREE_LANE, args![&lane, epoch]).await?;
+            tx.commit().await?;
+            return Ok(None);
+        };
+        let mut run = ClaimedRun {
+            id: row.text("id")?,
+            lane,
+            epoch,
+            playbook: row.text("playbook")?,
+            stage: row.text("stage")?,
+            event: row.text("event")?,
+            occurrence: row.text("occurrence")?,
+            account: row.text("account")?,
+            livemode: row.flag("livemode")?,
+            customer: row.opt_text("customer")?,
+            generation: row.int("generation")?,
+            attempts: u32::try_from(row.int("attempts")?).unwrap_or(u32::MAX),
+            decide_by: row.time("decide_by")?,
+            started_at: row.opt_time("started_at")?.unwrap_or(now),
+            prompt_hash: row.opt_text("prompt_hash")?,
+        };
+        if now.since(run.started_at) > STALE_JOURNAL {
+            (run.generation, run.started_at, run.prompt_hash) = (run.generation + 1, now, None);
+            tx.run(&NEW_GENERATION, args![&run.id, run.generation, now])
+                .await?;
+        }
+        tx.run(&START, args![&run.id, now]).await?;
+        tx.commit().await?;
+        Ok(Some(run))
+    }
+
+    pub(super) async fn load_input(&self, run: &ClaimedRun) -> Result<RunInput, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let (occurrence, standing) = standing::load(&mut tx, &run.occurrence).await?;
+        let event_type = tx
+            .row(&EVENT_TYPE, args![&run.event])
+            .await?
+            .map(|row| row.text("type"))
+            .transpose()?;
+        let mut steps = Vec::new();
+        for row in tx.rows(&STEPS, args![&run.id, run.generation]).await? {
+            steps.push(Step {
+                seq: row.int("seq")?,
+                at: row.time("at")?,
+                data: row.json("data")?,
+            });
+        }
+        Ok(RunInput {
+            occurrence,
+            event_type: event_type.unwrap_or_default(),
+            standing,
+            steps,
+        })
+    }
+
+    pub(super) async fn commit_step(
+        &self,
+        run: &ClaimedRun,
+        step: &NewStep,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        fence(&mut tx, run).await?;
+        let data = step.data.to_string();
+        tx.run(
+            &INSERT_STEP,
+            args![&run.id, run.generation, step.seq, now, &data],
+        )
+        .await?;
+        if step.seq == 0 {
+            tx.run(&NOTE_MODEL, args![&run.id, &step.model, &step.prompt_hash])
+                .await?;
+        }
+        if let Some(call) = &step.call {
+            tx.run(
+                &INSERT_CALL,
+                args![
+                    self.ids.next("call"),
+                    &run.id,
+                    &run.event,
+                    run.generation,
+                    step.seq,
+                    &call.tool,
+                    call.arguments.to_string(),
+                    call.by,
+                    call.verdict,
+                    &call.rule,
+                    &call.reason,
+                    &call.effect_key,
+                    call.result.to_string(),
+                    now,
+                ],
+            )
+            .await?;
+        }
+        tx.commit().await
+    }
+
+    pub(super) async fn renew(&self, run: &ClaimedRun, lease: Duration) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        let until = tx.lease_clock(self.clock.as_ref()).await?.plus(lease);
+        if tx.run(&RENEW, args![&run.lane, run.epoch, until]).await? == 0 {
+            return Err(StoreError::Fenced);
+        }
+        tx.commit().await
+    }
+
+    pub(super) async fn give_back(
+        &self,
+        run: &ClaimedRun,
+        release: &Release,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        fence(&mut tx, run).await?;
+        let now = self.clock.now();
+        tx.run(
+            &GIVE_BACK,
+            args![&run.id, release.status, release.due_at, &release.error, now],
+        )
+        .await?;
+        if release.status == "failed" {
+            tx.run(&EVENTS_DEAD, args![&run.occurrence, &release.error])
+                .await?;
+        }
+        tx.run(&FREE_LANE, args![&run.lane, run.epoch]).await?;
+        tx.commit().await
+    }
+
+    pub(super) async fn read_payments(
+        &self,
+        account: &str,
+        livemode: bool,
+        customer: &str,
+        limit: u32,
+    ) -> Result<Vec<ObjectRow>, StoreError> {
+        let rows = self
+            .db
+            .rows(
+                &PAYMENTS,
+                args![account, livemode, customer, i64::from(limit)],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ObjectRow {
+                    account: row.text("account")?,
+                    livemode: row.flag("livemode")?,
+                    kind: row.text("kind")?,
+                    id: row.text("id")?,
+                    data: row.json("data")?,
+                    version: row.int("version")?,
+                    beside: serde_json::Value::Null,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Refuses to write for a lane that another worker has taken over.
+pub(super) async fn fence(tx: &mut Transaction, run: &ClaimedRun) -> Result<(), StoreError> {
+    match tx.row(&HOLDS, args![&run.lane, run.epoch]).await? {
+        Some(_) => Ok(()),
+        None => Err(StoreError::Fenced),
+    }
+}

@@ -1,0 +1,140 @@
+//! The current rows of what an occurrence is about, read inside the caller's transaction.
+
+use serde_json::Value;
+
+use super::database::{Transaction, args, statements};
+use super::error::StoreError;
+use crate::guardrails::derive::order::Order;
+use crate::guardrails::occurrence::Occurrence;
+use crate::guardrails::precondition::Standing;
+use crate::stripe::links::{Node, NodeKind};
+use crate::stripe::view::View;
+
+statements! {
+    OCCURRENCE: "SELECT id, data, account, livemode FROM occurrences WHERE id = $1";
+    ROW: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
+    ORDER: "SELECT o.data FROM order_aliases a JOIN objects o ON o.account = a.account AND o.livemode = a.livemode AND o.kind = 'order' AND o.id = a.order_id \
+        WHERE a.account = $1 AND a.livemode = $2 AND a.alias = $3";
+    /// Newest first, so that a customer of many years costs no more than one of a few.
+    PAID: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4 ORDER BY created DESC LIMIT 100";
+    SCHEDULE: "SELECT data FROM schedules WHERE occurrence = $1 LIMIT 1";
+}
+
+/// An occurrence and the rows that it is about.
+pub(super) async fn load(
+    tx: &mut Transaction,
+    occurrence: &str,
+) -> Result<(Occurrence, Standing), StoreError> {
+    let row = tx
+        .row(&OCCURRENCE, args![occurrence])
+        .await?
+        .ok_or(StoreError::Inconsistent {
+            column: "runs.occurrence",
+            what: "there is no such occurrence",
+        })?;
+    let occurrence: Occurrence = row.json("data")?;
+    let scope = Scope {
+        account: row.text("account")?,
+        livemode: row.flag("livemode")?,
+    };
+    let attempted = occurrence
+        .attempts
+        .last()
+        .map(|(invoice, _)| invoice.clone());
+    let mut standing = Standing {
+        customer: scope
+            .of(tx, "customer", occurrence.customer.clone())
+            .await?,
+        payment_intent: scope
+            .of(
+                tx,
+                "payment_intent",
+                named(&occurrence, NodeKind::PaymentIntent),
+            )
+            .await?,
+        invoice: scope
+            .of(
+                tx,
+                "invoice",
+                attempted.or_else(|| named(&occurrence, NodeKind::Invoice)),
+            )
+            .await?,
+        ..Standing::default()
+    };
+    let of_invoice = standing
+        .invoice
+        .as_ref()
+        .and_then(|(_, row)| row.text("subscription"))
+        .map(str::to_owned);
+    let subscription = named(&occurrence, NodeKind::Subscription).or(of_invoice);
+    standing.subscription = scope.of(tx, "subscription", subscription).await?;
+    if let Some(intent) = named(&occurrence, NodeKind::PaymentIntent) {
+        let order = tx
+            .row(&ORDER, args![&scope.account, scope.livemode, &intent])
+            .await?;
+        standing.order = order.map(|row| row.json::<Order>("data")).transpose()?;
+    }
+    if let Some(customer) = &occurrence.customer {
+        let access = tx
+            .row(
+                &ROW,
+                args![&scope.account, scope.livemode, "access", customer],
+            )
+            .await?;
+        standing.access = access.map(|row| row.json("data")).transpose()?;
+        standing.has_paid = scope.has_paid(tx, customer).await?;
+    }
+    let schedule = tx.row(&SCHEDULE, args![&occurrence.id]).await?;
+    standing.schedule = schedule.map(|row| row.json::<Value>("data")).transpose()?;
+    Ok((occurrence, standing))
+}
+
+fn named(occurrence: &Occurrence, kind: NodeKind) -> Option<String> {
+    occurrence
+        .nodes
+        .iter()
+        .rev()
+        .find(|node: &&Node| node.kind == kind)
+        .map(|node| node.id.clone())
+}
+
+struct Scope {
+    account: String,
+    livemode: bool,
+}
+
+impl Scope {
+    async fn of(
+        &self,
+        tx: &mut Transaction,
+        kind: &str,
+        id: Option<String>,
+    ) -> Result<Option<(String, View)>, StoreError> {
+        let Some(id) = id else { return Ok(None) };
+        let row = tx
+            .row(&ROW, args![&self.account, self.livemode, kind, &id])
+            .await?;
+        row.map(|row| Ok((id, row.json("data")?))).transpose()
+    }
+
+    /// Whether this customer's money ever arrived: only then the address is known to be theirs.
+    async fn has_paid(&self, tx: &mut Transaction, customer: &str) -> Result<bool, StoreError> {
+        for (kind, status, amount) in [
+            ("invoice", "paid", "amount_paid"),
+            ("payment_intent", "succeeded", "amount"),
+        ] {
+            for row in tx
+                .rows(&PAID, args![&self.account, self.livemode, customer, kind])
+                .await?
+            {
+                let view: View = row.json("data")?;
+                if view.text("status") == Some(status)
+                    && view.int(amount).is_some_and(|amount| amount > 0)
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
