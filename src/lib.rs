@@ -5,7 +5,10 @@
 
 pub mod agent;
 pub mod clock;
+pub mod config;
 pub mod guardrails;
 pub mod ids;
+pub mod shutdown;
 pub mod store;
 pub mod stripe;
+pub mod telemetry;

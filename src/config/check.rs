@@ -1,0 +1,184 @@
+//! What must hold between values, and ranges that a type cannot say.
+//!
+//! Owns the refusals that protect an operator from a setting that would only show much later. Changes nothing.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::Config;
+use super::values::ServiceUrl;
+
+/// The key, and what is wrong with its value.
+type Refusal = (String, String);
+
+impl Config {
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        self.check_addresses()?;
+        self.check_stripe()?;
+        self.check_amounts_of_work()?;
+        for (currency, exponent) in &self.money.exponents {
+            if *exponent > 3 {
+                return refuse(&format!("money.exponents.{currency}"), "write 0, 1, 2 or 3");
+            }
+        }
+        if let Some(update_payment) = &self.links.update_payment
+            && !update_payment.starts_with("https://")
+        {
+            return refuse("links.update_payment", "it must start with https://");
+        }
+        for host in &self.links.allowed_hosts {
+            if !host
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
+            {
+                return refuse(
+                    "links.allowed_hosts",
+                    "write host names in lower case, without scheme, port and path",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<(), Refusal> {
+        scheme(
+            "database.url",
+            Some(&self.database.url),
+            &["sqlite", "postgres", "postgresql"],
+        )?;
+        scheme("redis.url", self.redis.url.as_ref(), &["redis", "rediss"])?;
+        scheme(
+            "email.smtp_url",
+            self.email.smtp_url.as_ref(),
+            &["smtp", "smtps"],
+        )?;
+        scheme(
+            "stripe.api_base",
+            Some(&self.stripe.api_base),
+            &["https", "http"],
+        )?;
+        scheme(
+            "model.base_url",
+            self.model.base_url.as_ref(),
+            &["https", "http"],
+        )?;
+        scheme(
+            "telemetry.otlp_endpoint",
+            self.telemetry.otlp_endpoint.as_ref(),
+            &["https", "http"],
+        )?;
+        for (key, url) in [
+            ("notify.sales_webhook_url", &self.notify.sales_webhook_url),
+            (
+                "notify.finance_webhook_url",
+                &self.notify.finance_webhook_url,
+            ),
+        ] {
+            let url = url.as_ref().map(ExposeSecret::expose_secret);
+            if url.is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+                return refuse(key, "write an address that starts with https://");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stripe(&self) -> Result<(), Refusal> {
+        positive("stripe.tolerance", self.stripe.tolerance)?;
+        for account in &self.stripe.accounts {
+            // `self` is how an event without an account is stored.
+            if !account.starts_with("acct_") && account != "self" {
+                return refuse("stripe.accounts", "an account's id starts with acct_");
+            }
+        }
+        for (name, endpoint) in &self.stripe.endpoints {
+            let key = format!("stripe.endpoints.{name}");
+            if endpoint.secrets.is_empty() {
+                return refuse(
+                    &format!("{key}.secrets"),
+                    "an endpoint needs a signing secret",
+                );
+            }
+            if endpoint
+                .account
+                .as_ref()
+                .is_some_and(|account| !account.starts_with("acct_"))
+            {
+                return refuse(
+                    &format!("{key}.account"),
+                    "an account's id starts with acct_",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn check_amounts_of_work(&self) -> Result<(), Refusal> {
+        for (key, value) in [
+            ("server.max_body", self.server.max_body),
+            ("follow_up.concurrency", self.follow_up.concurrency),
+            ("worker.batch", self.worker.batch),
+            (
+                "retry.attempts",
+                usize::try_from(self.retry.attempts).unwrap_or(usize::MAX),
+            ),
+            (
+                "inbox.max_backlog",
+                usize::try_from(self.inbox.max_backlog).unwrap_or(usize::MAX),
+            ),
+        ] {
+            if value == 0 {
+                return refuse(key, "write a number over 0");
+            }
+        }
+        for (key, value) in [
+            ("server.request_timeout", self.server.request_timeout),
+            ("model.attempt_timeout", self.model.attempt_timeout),
+            ("model.run_timeout", self.model.run_timeout),
+            ("worker.lease", self.worker.lease),
+            ("worker.poll", self.worker.poll),
+            ("retry.base", self.retry.base),
+            ("outbox.expire", self.outbox.expire),
+        ] {
+            positive(key, value)?;
+        }
+        if self.worker.poll >= self.worker.lease {
+            return refuse("worker.lease", "it must be longer than worker.poll");
+        }
+        if self.retry.max < self.retry.base {
+            return refuse("retry.max", "it must not be shorter than retry.base");
+        }
+        if self.model.run_timeout < self.model.attempt_timeout {
+            return refuse(
+                "model.run_timeout",
+                "it must not be shorter than model.attempt_timeout",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn refuse(key: &str, reason: &str) -> Result<(), Refusal> {
+    Err((key.to_owned(), reason.to_owned()))
+}
+
+fn positive(key: &str, duration: Duration) -> Result<(), Refusal> {
+    if duration.is_zero() {
+        refuse(key, "write a duration over 0s")
+    } else {
+        Ok(())
+    }
+}
+
+fn scheme(key: &str, url: Option<&ServiceUrl>, schemes: &[&str]) -> Result<(), Refusal> {
+    match url {
+        Some(url) if !schemes.contains(&url.scheme()) => refuse(
+            key,
+            &format!(
+                "write an address that starts with {}:",
+                schemes.join(": or ")
+            ),
+        ),
+        _ => Ok(()),
+    }
+}

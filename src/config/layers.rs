@@ -1,0 +1,370 @@
+//! Defaults, file and environment, laid over each other key by key.
+//!
+//! Owns which keys exist (those of the default file, and names chosen by the user under three of its tables) and where
+//! each value came from, so that an error can name its key and its place. It never repeats a value: it may be a secret.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use config::{File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::ConfigError;
+
+/// The reference: every key with its default.
+pub(super) const DEFAULTS: &str = include_str!("../../billhook.default.toml");
+
+/// Variables that other programs and people know, and the keys they set.
+pub(super) const WELL_KNOWN: [(&str, &str); 18] = [
+    ("STRIPE_WEBHOOK_SECRET", "stripe.webhook_secrets"),
+    ("STRIPE_SECRET_KEY", "stripe.secret_key"),
+    ("STRIPE_API_BASE", "stripe.api_base"),
+    ("DATABASE_URL", "database.url"),
+    ("REDIS_URL", "redis.url"),
+    ("OPENAI_API_KEY", "model.api_key"),
+    ("OPENAI_BASE_URL", "model.base_url"),
+    ("OPENAI_MODEL", "model.name"),
+    ("SMTP_URL", "email.smtp_url"),
+    ("EMAIL_FROM", "email.from"),
+    ("SALES_EMAIL", "email.sales"),
+    ("FINANCE_EMAIL", "email.finance"),
+    ("SALES_WEBHOOK_URL", "notify.sales_webhook_url"),
+    ("FINANCE_WEBHOOK_URL", "notify.finance_webhook_url"),
+    ("BILLHOOK_LISTEN", "server.listen"),
+    ("BILLHOOK_ADMIN_TOKEN", "server.admin_token"),
+    ("RUST_LOG", "telemetry.log"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
+];
+
+/// What kind of value a key takes: the kind of its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Flag,
+    Number,
+    List,
+}
+
+#[derive(Debug, Clone)]
+struct Leaf {
+    value: ValueKind,
+    place: String,
+}
+
+/// All values by dotted key, the last layer on top.
+#[derive(Debug)]
+pub(super) struct Layers {
+    known: BTreeMap<String, Kind>,
+    leaves: BTreeMap<String, Leaf>,
+}
+
+impl Layers {
+    /// The default file alone.
+    pub(super) fn defaults(text: &str) -> Result<Self, ConfigError> {
+        let place = "billhook.default.toml".to_owned();
+        let mut known = BTreeMap::new();
+        let mut leaves = BTreeMap::new();
+        for (key, value) in leaves_of_toml(text, &place)? {
+            let kind = match &value {
+                ValueKind::String(_) => Some(Kind::Text),
+                ValueKind::Boolean(_) => Some(Kind::Flag),
+                ValueKind::Array(_) => Some(Kind::List),
+                // An empty table, into which users put names of their own.
+                ValueKind::Table(_) => None,
+                _ => Some(Kind::Number),
+            };
+            if let Some(kind) = kind {
+                known.insert(key.clone(), kind);
+            }
+            leaves.insert(
+                key,
+                Leaf {
+                    value,
+                    place: place.clone(),
+                },
+            );
+        }
+        Ok(Self { known, leaves })
+    }
+
+    /// Lays a file over what is there.
+    pub(super) fn add_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let place = path.display().to_string();
+        let mut seen = BTreeMap::new();
+        for (written, value) in leaves_of_toml(text, &place)? {
+            let key = normalized(&written);
+            if let Some(other) = seen.insert(key.clone(), written.clone()) {
+                let reason = format!("it is set twice, as `{other}` and as `{written}`");
+                return Err(ConfigError::Invalid { key, place, reason });
+            }
+            if matches!(&value, ValueKind::Table(table) if table.is_empty())
+                && self.is_section(&key)
+            {
+                continue;
+            }
+            self.set(key, value, place.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Lays the environment over what is there: well-known names first, then `BILLHOOK__SECTION__KEY`.
+    pub(super) fn add_environment(
+        &mut self,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(), ConfigError> {
+        for (name, key) in WELL_KNOWN {
+            // Compose files and shells pass on what is unset as empty.
+            if let Some(value) = environment
+                .get(name)
+                .filter(|value| !value.trim().is_empty())
+            {
+                self.set(key.to_owned(), value.trim().into(), variable(name))?;
+            }
+        }
+        for (name, value) in environment {
+            let key = match name.strip_prefix("BILLHOOK__") {
+                Some(path) => path.to_ascii_lowercase().replace("__", "."),
+                // Surely meant for billhook, as in BILLHOOK_FOLLOW_UP__SETTLE. Names with single underscores only are
+                // let be: container platforms set BILLHOOK_PORT and its like for a service named billhook.
+                None if name.starts_with("BILLHOOK_") && name.contains("__") => {
+                    name.to_ascii_lowercase().replace("__", ".")
+                }
+                None => continue,
+            };
+            self.set(normalized(&key), value.trim().into(), variable(name))?;
+        }
+        Ok(())
+    }
+
+    /// Where the value of `key`, or what stands beside it in a table of the user's own, came from.
+    pub(super) fn place(&self, key: &str) -> String {
+        let key = key.split_once('[').map_or(key, |(key, _)| key);
+        let neighbours = match key.rsplit_once('.') {
+            Some((table, _)) if table.starts_with("stripe.endpoints.") => format!("{table}."),
+            _ => format!("{key}."),
+        };
+        self.leaves
+            .get(key)
+            .or_else(|| {
+                self.leaves
+                    .iter()
+                    .find(|(known, _)| known.starts_with(&neighbours))
+                    .map(|(_, leaf)| leaf)
+            })
+            .map_or_else(|| "the configuration".to_owned(), |leaf| leaf.place.clone())
+    }
+
+    /// One tree of all values.
+    pub(super) fn tree(&self) -> Value {
+        let mut root = Map::new();
+        for (key, leaf) in &self.leaves {
+            let segments: Vec<&str> = key.split('.').collect();
+            plant(&mut root, &segments, &leaf.value);
+        }
+        Value::new(None, root)
+    }
+
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.leaves.keys().cloned().collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn remove(&mut self, key: &str) {
+        self.leaves.remove(key);
+    }
+
+    fn set(&mut self, key: String, value: ValueKind, place: String) -> Result<(), ConfigError> {
+        let Some(kind) = self.kind(&key) else {
+            return Err(ConfigError::UnknownKey {
+                hint: self.hint(&key),
+                key,
+                place,
+            });
+        };
+        match as_kind(kind, value) {
+            Ok(value) => {
+                self.leaves.insert(key, Leaf { value, place });
+                Ok(())
+            }
+            Err(reason) => Err(ConfigError::Invalid { key, place, reason }),
+        }
+    }
+
+    fn kind(&self, key: &str) -> Option<Kind> {
+        if let Some(kind) = self.known.get(key) {
+            return Some(*kind);
+        }
+        match key.split('.').collect::<Vec<_>>().as_slice() {
+            ["stripe", "endpoints", name, field] if is_endpoint_name(name) => match *field {
+                "secrets" => Some(Kind::List),
+                "account" => Some(Kind::Text),
+                _ => None,
+            },
+            ["sales", "high_value", code] | ["money", "exponents", code] if is_currency(code) => {
+                Some(Kind::Number)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_section(&self, key: &str) -> bool {
+        let within = format!("{key}.");
+        self.known.keys().any(|known| known.starts_with(&within))
+            || matches!(key, "stripe.endpoints" | "money.exponents")
+    }
+
+    /// What could have been meant.
+    fn hint(&self, key: &str) -> String {
+        if key.starts_with("stripe.endpoints.") {
+            return "an endpoint is [stripe.endpoints.NAME] with `secrets` and `account`, its name made of a-z, 0-9, _ \
+                    and -"
+                .to_owned();
+        }
+        if key.starts_with("money.exponents") || key.starts_with("sales.high_value.") {
+            return "write a currency's three letters".to_owned();
+        }
+        if self.is_section(key) {
+            return format!("`{key}` is a section, not a value");
+        }
+        let section = key.rsplit_once('.').map_or("", |(section, _)| section);
+        let within = if section.is_empty() {
+            String::new()
+        } else {
+            format!("{section}.")
+        };
+        let mut names: Vec<&str> = self
+            .leaves
+            .keys()
+            .filter_map(|known| known.strip_prefix(within.as_str()))
+            .map(|rest| rest.split_once('.').map_or(rest, |(name, _)| name))
+            .collect();
+        names.dedup();
+        if names.is_empty() || section.is_empty() {
+            "billhook.default.toml holds every key".to_owned()
+        } else {
+            format!("`{section}` has {}", names.join(", "))
+        }
+    }
+}
+
+fn variable(name: &str) -> String {
+    format!("environment variable {name}")
+}
+
+/// Whether `name` can stand as the last segment of a webhook's path.
+fn is_endpoint_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+}
+
+fn is_currency(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|b| b.is_ascii_lowercase())
+}
+
+/// Currency codes are written in either case and stand in lower case, as Stripe writes them.
+fn normalized(key: &str) -> String {
+    if key.starts_with("sales.high_value.") || key.starts_with("money.exponents.") {
+        key.to_ascii_lowercase()
+    } else {
+        key.to_owned()
+    }
+}
+
+/// Brings a value to the kind of its key; in the environment everything is a text.
+fn as_kind(kind: Kind, value: ValueKind) -> Result<ValueKind, String> {
+    match (kind, value) {
+        (Kind::Text, value @ ValueKind::String(_))
+        | (Kind::Flag, value @ ValueKind::Boolean(_))
+        | (Kind::Number, value @ (ValueKind::I64(_) | ValueKind::U64(_))) => Ok(value),
+        (Kind::Flag, ValueKind::String(text)) => match text.as_str() {
+            "true" => Ok(true.into()),
+            "false" => Ok(false.into()),
+            _ => Err("write true or false".to_owned()),
+        },
+        (Kind::Number, ValueKind::String(text)) => text
+            .parse::<i64>()
+            .map(Into::into)
+            .map_err(|_invalid| "write a whole number".to_owned()),
+        (Kind::List, ValueKind::String(text)) if text.trim().is_empty() => {
+            Ok(ValueKind::Array(Vec::new()))
+        }
+        (Kind::List, ValueKind::String(text)) => list(text.split(',').map(Some)),
+        (Kind::List, ValueKind::Array(items)) => list(items.iter().map(|item| match &item.kind {
+            ValueKind::String(text) => Some(text.as_str()),
+            _ => None,
+        })),
+        (Kind::Text, _) => Err("write a text in quotes".to_owned()),
+        (Kind::Flag, _) => Err("write true or false".to_owned()),
+        (Kind::Number, _) => Err("write a whole number".to_owned()),
+        (Kind::List, _) => Err("write a list of texts".to_owned()),
+    }
+}
+
+/// Secrets, hosts and accounts: none is empty, none holds a space. A secret that was pasted with a line break in it
+/// would otherwise only show as signatures that never match.
+fn list<'a>(items: impl Iterator<Item = Option<&'a str>>) -> Result<ValueKind, String> {
+    let mut values = Vec::new();
+    for (index, item) in items.enumerate() {
+        let number = index + 1;
+        match item.map(str::trim) {
+            None => return Err(format!("entry {number} is no text")),
+            Some("") => return Err(format!("entry {number} is empty")),
+            Some(text) if text.chars().any(char::is_whitespace) => {
+                return Err(format!("entry {number} contains a space or a line break"));
+            }
+            Some(text) => values.push(Value::new(None, text)),
+        }
+    }
+    Ok(ValueKind::Array(values))
+}
+
+fn leaves_of_toml(text: &str, place: &str) -> Result<Vec<(String, ValueKind)>, ConfigError> {
+    let table = File::from_str(text, FileFormat::Toml)
+        .collect()
+        .map_err(|error| {
+            // The parser's message shows the line it stumbled over, and a secret may stand there.
+            let message = error.to_string();
+            let lines: Vec<&str> = message.lines().filter(|line| !line.contains('|')).collect();
+            ConfigError::Syntax {
+                place: place.to_owned(),
+                reason: lines.join(", "),
+            }
+        })?;
+    let mut leaves = Vec::new();
+    flatten("", table, &mut leaves);
+    Ok(leaves)
+}
+
+/// Empty tables are leaves too: a misspelt section without keys must not pass.
+fn flatten(prefix: &str, table: Map<String, Value>, leaves: &mut Vec<(String, ValueKind)>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}.{name}")
+        };
+        match value.kind {
+            ValueKind::Table(inner) if !inner.is_empty() => flatten(&key, inner, leaves),
+            kind => leaves.push((key, kind)),
+        }
+    }
+}
+
+fn plant(table: &mut Map<String, Value>, segments: &[&str], value: &ValueKind) {
+    match segments {
+        [] => {}
+        [name] => {
+            table.insert((*name).to_owned(), Value::new(None, value.clone()));
+        }
+        [name, rest @ ..] => {
+            let branch = table
+                .entry((*name).to_owned())
+                .or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
+            if let ValueKind::Table(inner) = &mut branch.kind {
+                plant(inner, rest, value);
+            }
+        }
+    }
+}
