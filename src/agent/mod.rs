@@ -3,5 +3,10 @@
 //! It knows the guardrails and ports, and must never touch the store or a mailer: what it decides becomes rows that
 //! somebody else checks, commits and sends.
 
+pub mod brief;
+pub mod model;
 pub mod playbook;
 pub mod prompts;
+pub mod rules;
+pub mod run;
+pub mod scripted;

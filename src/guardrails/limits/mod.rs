@@ -6,6 +6,7 @@
 //! A new filter is one function that returns a [`prose::Refusal`], one line in [`prose::check_prose`], and attack and
 //! benign strings in `tests/`.
 
+pub mod call;
 mod characters;
 pub mod lexicon;
 mod patterns;

@@ -1,0 +1,322 @@
+//! What a run is decided on, worked out from current rows: the context of its prompts, the facts a mail may name, and
+//! what its calls are bound to. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use billhook_tools::{Context, Currency, Exponents, Money};
+use serde_json::{Value, json};
+
+use crate::agent::prompts::{FALLBACK_LANGUAGE, LINK_PLACEHOLDER, Prompts, primary_language};
+use crate::guardrails::limits::values::personal_name;
+use crate::guardrails::occurrence::Occurrence;
+use crate::guardrails::precondition::{Purpose, Standing};
+
+/// What the configuration says that a run depends on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How mails name the business.
+    pub business_name: String,
+    /// The address mails give for questions.
+    pub support_email: Option<String>,
+    /// The locale where the customer's is unknown.
+    pub locale: String,
+    /// Where a card is updated when no hosted invoice is known.
+    pub update_payment: Option<String>,
+    /// Hosts that a link from an event may lead to.
+    pub allowed_hosts: Vec<String>,
+    /// Thresholds in major units, by currency; `default` for the rest.
+    pub high_value: BTreeMap<String, i64>,
+    /// When a win-back is due.
+    pub winback_delay: Duration,
+    /// Stripe's exponents with the configuration's overrides.
+    pub exponents: Exponents,
+}
+
+/// Which run it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The business fact.
+    pub occurrence: &'a Occurrence,
+    /// Current rows.
+    pub standing: &'a Standing,
+    /// Type of the leading event.
+    pub event_type: &'a str,
+    /// The account.
+    pub account: &'a str,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// The playbook.
+    pub playbook: &'a str,
+    /// Its stage.
+    pub stage: &'a str,
+    /// Why it runs.
+    pub purpose: Purpose,
+}
+
+/// Everything a run needs besides a model.
+#[derive(Debug, Clone)]
+pub struct Brief {
+    /// For prompts, conditions and arguments.
+    pub context: Value,
+    /// What calls are bound to.
+    pub bound: Context,
+    /// The address of the customer.
+    pub recipient: Option<String>,
+    /// The name in the greeting: only for an address that has paid, and only if it is a plain name.
+    pub greeting_name: Option<String>,
+    /// The language to write in.
+    pub language: String,
+    /// The customer's locale.
+    pub locale: String,
+    /// Placeholders and their values, the link left out.
+    pub values: BTreeMap<String, String>,
+    /// The one link.
+    pub link: Option<String>,
+    /// What it is about.
+    pub amount: Option<Money>,
+    /// The customer may never have paid: the first failure mail waits.
+    pub first_contact: bool,
+}
+
+impl Brief {
+    /// Works it out.
+    pub fn new(subject: Subject<'_>, settings: &Settings, prompts: &Prompts) -> Self {
+        let Subject {
+            occurrence,
+            standing,
+            ..
+        } = subject;
+        let customer = standing.customer.as_ref().map(|(_, row)| row);
+        let invoice = standing.invoice.as_ref().map(|(_, row)| row);
+        let intent = standing.payment_intent.as_ref().map(|(_, row)| row);
+        let subscription = standing.subscription.as_ref().map(|(_, row)| row);
+        let text = |row: Option<&crate::stripe::view::View>, field: &str| {
+            row.and_then(|row| row.text(field)).map(str::to_owned)
+        };
+        let locale = text(customer, "preferred_locale").unwrap_or_else(|| settings.locale.clone());
+        let language = written_language(&locale, settings, subject.playbook, prompts);
+        let recipient = text(customer, "email")
+            .filter(|_| customer.is_some_and(|row| row.flag("deleted") != Some(true)));
+        let amount = occurrence.amount.as_ref().and_then(|(minor, code)| {
+            Currency::new(code)
+                .ok()
+                .map(|currency| Money::new(*minor, currency))
+        });
+        let high_value = amount.is_some_and(|amount| {
+            let threshold = settings
+                .high_value
+                .get(amount.currency.as_str())
+                .or_else(|| settings.high_value.get("default"));
+            // A currency whose minor unit nobody knows is not compared by guess.
+            threshold
+                .and_then(|threshold| amount.exceeds_major(*threshold, &settings.exponents))
+                .unwrap_or(false)
+        });
+        let shown = amount.map(|amount| amount.display(&locale, &settings.exponents));
+        let link = invoice
+            .filter(|_| subject.purpose.is_failure())
+            .and_then(|row| row.text("hosted_invoice_url"))
+            .filter(|url| is_allowed(url, &settings.allowed_hosts))
+            .map(str::to_owned)
+            .or_else(|| {
+                settings
+                    .update_payment
+                    .clone()
+                    .filter(|_| subject.purpose.is_failure())
+            });
+        let plan = text(subscription, "plan");
+        let next_attempt = invoice.and_then(|row| row.int("next_payment_attempt"));
+        let mut values = BTreeMap::from([("business_name".to_owned(), business(settings))]);
+        values.extend(shown.clone().map(|amount| ("amount".to_owned(), amount)));
+        values.extend(
+            text(invoice, "number")
+                .filter(|number| is_plain_id(number))
+                .map(|n| ("invoice_number".to_owned(), n)),
+        );
+        values.extend(next_attempt.map(|at| ("next_attempt_date".to_owned(), date(at, &language))));
+        let mut placeholders: Vec<&str> = values.keys().map(String::as_str).collect();
+        placeholders.extend(link.as_ref().map(|_| LINK_PLACEHOLDER));
+        let context = json!({
+            "event_type": subject.event_type,
+            "amount": shown.unwrap_or_default(),
+            "currency": amount.map(|amount| amount.currency.as_str().to_owned()).unwrap_or_default(),
+            "amount_major": amount.map_or(0.0, |amount| major(amount, &settings.exponents)),
+            "high_value": high_value,
+            "recipient": recipient.is_some(),
+            "has_paid": standing.has_paid,
+            "attempt_count": invoice.and_then(|row| row.int("attempt_count")).unwrap_or(1),
+            "next_payment_attempt": next_attempt.is_some(),
+            "decline_category": decline_category(text(intent, "error_decline_code").or(text(intent, "error_code")).as_deref()),
+            "locale": locale,
+            "language": language,
+            "plan": plan,
+            "winback_days": (settings.winback_delay.as_secs() / 86_400).clamp(1, 90),
+            "update_link": link.is_some(),
+            "business_name": business(settings),
+            "placeholders": placeholders,
+            "words": 0,
+        });
+        Self {
+            bound: Context {
+                account: subject.account.to_owned(),
+                livemode: subject.livemode,
+                occurrence: occurrence.id.clone(),
+                playbook: subject.playbook.to_owned(),
+                stage: subject.stage.to_owned(),
+                purpose: subject.purpose.as_str().to_owned(),
+                customer: occurrence.customer.clone(),
+                order: standing.order.as_ref().map(|order| order.id.clone()),
+                subscription: standing.subscription.as_ref().map(|(id, _)| id.clone()),
+            },
+            greeting_name: text(customer, "name")
+                .filter(|_| standing.has_paid)
+                .and_then(|name| personal_name(&name)),
+            first_contact: subject.purpose.is_failure() && !standing.has_paid,
+            recipient,
+            language,
+            locale,
+            values,
+            link,
+            amount,
+            context,
+        }
+    }
+
+    /// The placeholders on offer.
+    pub fn placeholders(&self) -> Vec<String> {
+        let link = self.link.iter().map(|_| LINK_PLACEHOLDER.to_owned());
+        self.values.keys().cloned().chain(link).collect()
+    }
+}
+
+fn business(settings: &Settings) -> String {
+    if settings.business_name.is_empty() {
+        "us".to_owned()
+    } else {
+        settings.business_name.clone()
+    }
+}
+
+/// The language to write in: the customer's where the playbook's mail exists in it, else the business's, else English.
+fn written_language(
+    locale: &str,
+    settings: &Settings,
+    playbook: &str,
+    prompts: &Prompts,
+) -> String {
+    let exists = |language: &String| {
+        prompts
+            .templates
+            .contains_key(&(playbook.to_owned(), language.clone()))
+    };
+    [primary_language(locale), primary_language(&settings.locale)]
+        .into_iter()
+        .find(exists)
+        .unwrap_or_else(|| FALLBACK_LANGUAGE.to_owned())
+}
+
+/// Whether a link from an event may be mailed: https, and to a host that the business allows.
+fn is_allowed(url: &str, hosts: &[String]) -> bool {
+    let Some(rest) = url.strip_prefix("https://") else {
+        return false;
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let plain = url
+        .chars()
+        .all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\'));
+    plain
+        && url.len() <= 2000
+        && hosts
+            .iter()
+            .any(|allowed| host.eq_ignore_ascii_case(allowed))
+}
+
+fn is_plain_id(text: &str) -> bool {
+    text.len() <= 40
+        && !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+fn major(amount: Money, exponents: &Exponents) -> f64 {
+    let exponent = exponents.of(amount.currency).unwrap_or(0);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "for the prompt's own conditions; thresholds are compared exactly"
+    )]
+    let minor = amount.amount as f64;
+    minor / 10_f64.powi(i32::try_from(exponent).unwrap_or(0))
+}
+
+fn date(seconds: i64, language: &str) -> String {
+    let Ok(moment) = jiff::Timestamp::from_second(seconds) else {
+        return String::new();
+    };
+    let day = moment.to_zoned(jiff::tz::TimeZone::UTC).date();
+    if language == "de" {
+        day.strftime("%d.%m.%Y").to_string()
+    } else {
+        day.strftime("%-d %B %Y").to_string()
+    }
+}
+
+/// What may be said of a decline. Lost, stolen and fraudulent must read as a plain one
+/// (docs.stripe.com/declines/codes), and so does every code that is not listed.
+fn decline_category(code: Option<&str>) -> &'static str {
+    match code {
+        Some("expired_card") => "expired_card",
+        Some("insufficient_funds") => "insufficient_funds",
+        Some("authentication_required" | "payment_intent_authentication_failure") => {
+            "authentication_required"
+        }
+        Some(
+            "processing_error" | "try_again_later" | "issuer_not_available" | "reenter_transaction",
+        ) => "other",
+        _ => "generic",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{date, decline_category, is_allowed};
+
+    #[test]
+    fn only_https_links_to_allowed_hosts_are_mailed() {
+        let hosts = ["invoice.stripe.com".to_owned()];
+        assert!(is_allowed(
+            "https://invoice.stripe.com/i/acct_1/test_x",
+            &hosts
+        ));
+        for url in [
+            "http://invoice.stripe.com/i",
+            "https://invoice.stripe.com.evil.example/i",
+            "https://evil.example/https://invoice.stripe.com/",
+            "https://invoice.stripe.com@evil.example/",
+            "https://invoice.stripe.com:8443/",
+            "https://invoice.stripe.com/\"onclick=",
+            "javascript:alert(1)",
+        ] {
+            assert!(!is_allowed(url, &hosts), "{url}");
+        }
+    }
+
+    #[test]
+    fn hard_declines_read_as_plain_ones() {
+        for code in [
+            "fraudulent",
+            "lost_card",
+            "stolen_card",
+            "do_not_honor",
+            "something_new",
+        ] {
+            assert_eq!(decline_category(Some(code)), "generic", "{code}");
+        }
+        assert_eq!(decline_category(Some("expired_card")), "expired_card");
+    }
+
+    #[test]
+    fn dates_are_written_in_the_readers_language() {
+        assert_eq!(date(1_764_547_200, "en"), "1 December 2025");
+        assert_eq!(date(1_764_547_200, "de"), "01.12.2025");
+    }
+}

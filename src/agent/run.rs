@@ -1,0 +1,430 @@
+//! One agent run: ask, journal, judge, journal, until the model is done; then what is owed and missing is added.
+//!
+//! Nothing here takes effect. Each reply is committed before any call in it is looked at, and each result before the
+//! next: a run that dies is taken up from its journal and never asks again for what is in it. The loop knows no store
+//! and no mailer, only the ports it is given.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use billhook_tools::{Facts, Proposal, Tool, ToolError, find};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::agent::brief::Brief;
+use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request, Usage};
+use crate::agent::playbook::{OwedCall, Playbook};
+use crate::agent::prompts::{Rendered, primary_language};
+use crate::guardrails::limits::call::{Allowed, check_proposal, check_tool};
+use crate::guardrails::limits::prose::Refusal;
+
+/// Calls in one reply beyond this are not looked at.
+const MOST_CALLS: usize = 16;
+
+/// Wrong calls that are answered; after these the rules take over.
+const MOST_CORRECTIONS: usize = 2;
+
+/// The longest arguments of a call that are parsed at all.
+const MOST_ARGUMENT_BYTES: usize = 16 * 1024;
+
+/// One journaled step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Entry {
+    /// The model answered.
+    Reply {
+        /// With this.
+        reply: Reply,
+        /// The rules answered, not a model.
+        by_rules: bool,
+    },
+    /// A call was judged.
+    Result(Judged),
+}
+
+/// A call, what was found about it, and what it proposes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The call as it was made.
+    pub call: Call,
+    /// Made by the rules, not by a model.
+    pub by_rules: bool,
+    /// Why it was refused.
+    pub refused: Option<(String, String)>,
+    /// What the caller is told.
+    pub result: Value,
+    /// What it proposes, and under which key.
+    pub proposal: Option<(String, Proposal)>,
+}
+
+/// Where steps are committed before anything acts on them.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Commits step number `seq`.
+    async fn commit(&self, seq: usize, entry: &Entry) -> Result<(), JournalError>;
+}
+
+/// A step could not be committed.
+#[derive(Debug, thiserror::Error)]
+#[error("the step could not be committed")]
+pub struct JournalError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Why a run did not come to its end, and what follows.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The model is away: tried again until the rules decide.
+    #[error("deferred: {reason}")]
+    Deferred {
+        /// Why.
+        reason: String,
+        /// When the model asked to be tried again.
+        retry_after: Option<std::time::Duration>,
+    },
+    /// Something below failed: tried again with backoff.
+    #[error("the run could not go on")]
+    Retry(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a run comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// What should be done, in order, each with its key.
+    pub proposals: Vec<(String, Proposal)>,
+    /// What it cost.
+    pub usage: Usage,
+    /// How often the model was asked.
+    pub turns: usize,
+}
+
+/// What a run is made of.
+pub struct Run<'a> {
+    /// Its playbook.
+    pub playbook: &'a Playbook,
+    /// What the model is told.
+    pub rendered: &'a Rendered,
+    /// What it is decided on.
+    pub brief: &'a Brief,
+    /// What is owed.
+    pub owed: &'a [OwedCall],
+    /// Who decides.
+    pub model: &'a dyn Model,
+    /// Where steps go.
+    pub journal: &'a dyn Journal,
+    /// Where tools read.
+    pub facts: &'a dyn Facts,
+}
+
+impl Run<'_> {
+    /// Runs from `entries`, which a crashed predecessor may have left, to the end.
+    pub async fn decide(&self, mut entries: Vec<Entry>) -> Result<Decided, RunError> {
+        loop {
+            if let Some((call, by_rules)) = Self::unanswered(&entries) {
+                let judged = self.judge(call, by_rules, &entries).await?;
+                self.commit(&mut entries, Entry::Result(judged)).await?;
+                continue;
+            }
+            if self.is_over(&entries) {
+                break;
+            }
+            let reply = match self.model.reply(&self.request(&entries)).await {
+                Ok(reply) => reply,
+                Err(ModelError::Unavailable {
+                    reason,
+                    retry_after,
+                }) => {
+                    return Err(RunError::Deferred {
+                        reason,
+                        retry_after,
+                    });
+                }
+                // An answer that will never come is an empty one: the rules add what is owed.
+                Err(ModelError::Rejected { reason }) => Reply {
+                    refusal: Some(reason),
+                    ..Reply::default()
+                },
+            };
+            self.commit(
+                &mut entries,
+                Entry::Reply {
+                    reply,
+                    by_rules: self.model.is_rules(),
+                },
+            )
+            .await?;
+        }
+        for (at, call) in self.missing(&entries).into_iter().enumerate() {
+            let call = Call {
+                id: format!("owed{at}"),
+                name: call.tool.clone(),
+                arguments: call.args.to_string(),
+            };
+            let judged = self.judge(call, true, &entries).await?;
+            self.commit(&mut entries, Entry::Result(judged)).await?;
+        }
+        Ok(decided(&entries))
+    }
+
+    async fn commit(&self, entries: &mut Vec<Entry>, entry: Entry) -> Result<(), RunError> {
+        self.journal
+            .commit(entries.len(), &entry)
+            .await
+            .map_err(|error| RunError::Retry(Box::new(error)))?;
+        entries.push(entry);
+        Ok(())
+    }
+
+    /// The first call of the last reply that has no result yet.
+    fn unanswered(entries: &[Entry]) -> Option<(Call, bool)> {
+        let at = entries
+            .iter()
+            .rposition(|entry| matches!(entry, Entry::Reply { .. }))?;
+        let Some(Entry::Reply { reply, by_rules }) = entries.get(at) else {
+            return None;
+        };
+        let answered = entries.len() - at - 1;
+        let call = reply.calls.iter().take(MOST_CALLS).nth(answered)?;
+        Some((call.clone(), *by_rules))
+    }
+
+    fn is_over(&self, entries: &[Entry]) -> bool {
+        let turns = entries
+            .iter()
+            .filter(|entry| matches!(entry, Entry::Reply { .. }))
+            .count();
+        let quiet = entries
+            .iter()
+            .rev()
+            .find_map(|entry| match entry {
+                Entry::Reply { reply, .. } => Some(reply.calls.is_empty()),
+                Entry::Result(_) => None,
+            })
+            .unwrap_or(false);
+        let wrong = entries
+            .iter()
+            .filter(|entry| matches!(entry, Entry::Result(judged) if judged.refused.is_some() && !judged.by_rules))
+            .count();
+        quiet
+            || wrong > MOST_CORRECTIONS
+            || turns >= usize::try_from(self.playbook.limits.turns).unwrap_or(1)
+    }
+
+    fn request(&self, entries: &[Entry]) -> Request {
+        // The system prompt and the tools are the same for every run of a playbook, so providers can cache them.
+        let data = json!({ "facts": self.brief.context });
+        let user = format!(
+            "{}\n\nWhat is known, as data:\n{data}",
+            self.rendered.instructions
+        );
+        let mut messages = vec![
+            Message::System {
+                content: self.rendered.system.clone(),
+            },
+            Message::User { content: user },
+        ];
+        for entry in entries {
+            messages.push(match entry {
+                Entry::Reply { reply, .. } => Message::Assistant {
+                    content: reply.content.clone().unwrap_or_default(),
+                    calls: reply.calls.iter().take(MOST_CALLS).cloned().collect(),
+                },
+                Entry::Result(judged) => Message::Tool {
+                    call_id: judged.call.id.clone(),
+                    content: judged.result.to_string(),
+                },
+            });
+        }
+        let tools = self
+            .playbook
+            .tools
+            .iter()
+            .filter_map(|name| find(name))
+            .map(|tool| tool.contract())
+            .collect();
+        Request {
+            messages,
+            tools,
+            owed: self.owed.to_vec(),
+        }
+    }
+
+    /// What is owed for sure and was not proposed; what the rules tried already is not tried again.
+    fn missing(&self, entries: &[Entry]) -> Vec<OwedCall> {
+        let settled: BTreeSet<&str> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Result(judged) if judged.refused.is_none() || judged.by_rules => {
+                    Some(judged.call.name.as_str())
+                }
+                _ => None,
+            })
+            .collect();
+        self.owed
+            .iter()
+            .filter(|call| call.must && !settled.contains(call.tool.as_str()))
+            .cloned()
+            .collect()
+    }
+
+    async fn judge(
+        &self,
+        call: Call,
+        by_rules: bool,
+        entries: &[Entry],
+    ) -> Result<Judged, RunError> {
+        let (refused, result, proposal) = match self.weigh(&call, by_rules).await? {
+            Weighed::Answer(result, None) => (None, result, None),
+            Weighed::Answer(result, Some(proposal)) => {
+                let key = proposal.effect_key(&self.brief.bound);
+                let first = proposed(entries).find(|(known, _)| **known == key);
+                match first {
+                    // The first stands; the model is told, so that it does not try yet another way.
+                    Some((_, stands)) => {
+                        let result =
+                            json!({ "status": "duplicate", "conflict": *stands != proposal });
+                        (None, result, Some((key, stands.clone())))
+                    }
+                    None => (None, result, Some((key, proposal))),
+                }
+            }
+            Weighed::Refused(refusal) => {
+                let result = json!({ "error": refusal.rule, "reason": refusal.reason });
+                (
+                    Some((refusal.rule.to_owned(), refusal.reason)),
+                    result,
+                    None,
+                )
+            }
+        };
+        Ok(Judged {
+            call,
+            by_rules,
+            refused,
+            result,
+            proposal,
+        })
+    }
+
+    async fn weigh(&self, call: &Call, by_rules: bool) -> Result<Weighed, RunError> {
+        let brief = self.brief;
+        let offered = Allowed {
+            tools: self.playbook.tools.clone(),
+            placeholders: brief.placeholders(),
+            words: usize::try_from(self.playbook.limits.words).unwrap_or(0),
+            // The rules write from a template, which has a language of its own where the reader's is not supported.
+            locale: if by_rules {
+                brief.language.clone()
+            } else {
+                brief.locale.clone()
+            },
+            recipient: brief.recipient.is_some(),
+        };
+        let allowed = Allowed {
+            // A model may write in the template's language too where the customer's locale is one of its regions.
+            locale: if primary_language(&offered.locale) == brief.language {
+                brief.language.clone()
+            } else {
+                offered.locale
+            },
+            ..offered
+        };
+        if let Err(refusal) = check_tool(&call.name, &allowed) {
+            return Ok(Weighed::Refused(refusal));
+        }
+        let Some(tool) = find(&call.name) else {
+            return Ok(Weighed::Refused(Refusal {
+                rule: "unknown_tool",
+                reason: "there is no such tool".to_owned(),
+            }));
+        };
+        let arguments = match parse(&call.arguments) {
+            Ok(arguments) => arguments,
+            Err(reason) => {
+                return Ok(Weighed::Refused(Refusal {
+                    rule: "invalid_arguments",
+                    reason,
+                }));
+            }
+        };
+        match self.call(tool.as_ref(), &arguments).await? {
+            Ok((result, proposal)) => {
+                let checked = proposal
+                    .as_ref()
+                    .map_or(Ok(()), |proposal| check_proposal(proposal, &allowed));
+                Ok(checked.map_or_else(Weighed::Refused, |()| Weighed::Answer(result, proposal)))
+            }
+            Err(refusal) => Ok(Weighed::Refused(refusal)),
+        }
+    }
+
+    async fn call(
+        &self,
+        tool: &dyn Tool,
+        arguments: &Value,
+    ) -> Result<Result<(Value, Option<Proposal>), Refusal>, RunError> {
+        match tool.call(arguments, &self.brief.bound, self.facts).await {
+            Ok(outcome) => Ok(Ok((outcome.result, outcome.proposal))),
+            Err(ToolError::TellModel(text)) => {
+                let rule = ["no_recipient", "no_order", "no_customer", "no_subscription"]
+                    .into_iter()
+                    .find(|rule| text.starts_with(rule))
+                    .unwrap_or("invalid_arguments");
+                Ok(Err(Refusal { rule, reason: text }))
+            }
+            Err(ToolError::Fatal(error)) => Err(RunError::Retry(Box::new(error))),
+        }
+    }
+}
+
+enum Weighed {
+    Answer(Value, Option<Proposal>),
+    Refused(Refusal),
+}
+
+/// Arguments must be one JSON object. What is not is answered, never repaired and never taken for an empty object.
+fn parse(arguments: &str) -> Result<Value, String> {
+    if arguments.len() > MOST_ARGUMENT_BYTES {
+        return Err(format!(
+            "the arguments are longer than {MOST_ARGUMENT_BYTES} bytes"
+        ));
+    }
+    match serde_json::from_str(arguments) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err("the arguments must be one JSON object".to_owned()),
+        Err(error) => Err(format!(
+            "the arguments are not JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        )),
+    }
+}
+
+fn proposed(entries: &[Entry]) -> impl Iterator<Item = (&String, &Proposal)> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::Result(judged) => judged
+            .proposal
+            .as_ref()
+            .map(|(key, proposal)| (key, proposal)),
+        Entry::Reply { .. } => None,
+    })
+}
+
+fn decided(entries: &[Entry]) -> Decided {
+    let mut seen = BTreeSet::new();
+    let proposals = proposed(entries)
+        .filter(|(key, _)| seen.insert((*key).clone()))
+        .map(|(key, proposal)| (key.clone(), proposal.clone()))
+        .collect();
+    let mut usage = Usage::default();
+    let mut turns = 0;
+    for entry in entries {
+        if let Entry::Reply { reply, .. } = entry {
+            usage.add(reply.usage);
+            turns += 1;
+        }
+    }
+    Decided {
+        proposals,
+        usage,
+        turns,
+    }
+}

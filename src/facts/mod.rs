@@ -1,0 +1,54 @@
+//! What tools may read, over the store: the [`billhook_tools::Facts`] port.
+
+use std::sync::Arc;
+
+use billhook_tools::{Currency, Facts, FactsError, Money, Payment};
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use crate::store::{ObjectRow, Store};
+
+/// Facts read from the store.
+pub struct StoreFacts {
+    store: Arc<dyn Store>,
+}
+
+impl StoreFacts {
+    /// Facts of this store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+}
+
+impl Facts for StoreFacts {
+    fn payment_history<'a>(
+        &'a self,
+        account: &'a str,
+        livemode: bool,
+        customer: &'a str,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Payment>, FactsError>> {
+        Box::pin(async move {
+            let rows = self
+                .store
+                .payment_history(account, livemode, customer, limit)
+                .await
+                .map_err(|error| FactsError { what: "the payment history", source: Box::new(error) })?;
+            Ok(rows.iter().filter_map(payment).collect())
+        })
+    }
+}
+
+/// A payment intent as a tool may see it; one without an amount tells nothing and is left out.
+fn payment(row: &ObjectRow) -> Option<Payment> {
+    let text = |field: &str| row.data.get(field).and_then(Value::as_str);
+    let amount = row.data.get("amount").and_then(Value::as_i64)?;
+    let currency = Currency::new(text("currency")?).ok()?;
+    Some(Payment {
+        id: row.id.clone(),
+        status: text("status").unwrap_or("unknown").to_owned(),
+        amount: Money::new(amount, currency),
+        created: row.data.get("created").and_then(Value::as_i64).unwrap_or(0),
+        decline_code: text("error_decline_code").map(str::to_owned),
+    })
+}
