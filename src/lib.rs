@@ -7,4 +7,5 @@ pub mod agent;
 pub mod clock;
 pub mod guardrails;
 pub mod ids;
+pub mod outbox;
 pub mod stripe;
