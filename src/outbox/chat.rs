@@ -15,7 +15,7 @@ use super::send::{SendError, Sent};
 /// The longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait that another side may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Posts notices to one webhook.
 #[derive(Debug)]
@@ -119,6 +119,7 @@ mod tests {
     use axum::response::IntoResponse;
     use axum::routing::post;
     use serde_json::json;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 
@@ -140,7 +141,7 @@ mod tests {
             .with_state(Arc::clone(&seen));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/services/s3cret", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        TaskTracker::new().spawn(async move { axum::serve(listener, app).await.unwrap() });
         (url.into(), seen)
     }
 

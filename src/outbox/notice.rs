@@ -64,12 +64,12 @@ pub fn render_notice(notice: &Notice) -> RenderedNotice {
 
     let mut text = format!("{title}\n");
     if !summary.is_empty() {
-        text.push_str(&format!("\n{summary}\n"));
+        text.extend(["\n", &summary, "\n"]);
     }
     if !fields.is_empty() {
         text.push('\n');
         for (name, value) in &fields {
-            text.push_str(&format!("{name}: {value}\n"));
+            text.extend([name.as_str(), ": ", value, "\n"]);
         }
     }
 

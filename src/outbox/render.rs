@@ -242,6 +242,10 @@ fn subject(source: &str, facts: &MailFacts) -> Result<String, RenderError> {
 
 /// Puts the facts in place, from left to right and once.
 fn fill(part: &'static str, source: &str, facts: &MailFacts) -> Result<Vec<Piece>, RenderError> {
+    let unknown = |name: &str| RenderError::UnknownPlaceholder {
+        part,
+        name: clean(name, 40),
+    };
     let mut pieces = Vec::new();
     let mut text = String::new();
     let mut rest = source;
@@ -252,21 +256,16 @@ fn fill(part: &'static str, source: &str, facts: &MailFacts) -> Result<Vec<Piece
         }
         text.push_str(before);
         let name = name.trim();
-        match (name, &facts.update_payment_link) {
-            (LINK_PLACEHOLDER, Some(link)) => {
-                pieces.push(Piece::Text(std::mem::take(&mut text)));
-                pieces.push(Piece::Link(link.clone()));
-            }
-            _ => {
-                let value = facts
-                    .value(name)
-                    .filter(|_| name != LINK_PLACEHOLDER)
-                    .ok_or_else(|| RenderError::UnknownPlaceholder {
-                        part,
-                        name: clean(name, 40),
-                    })?;
-                text.push_str(&clean(value, MAX_VALUE));
-            }
+        if name == LINK_PLACEHOLDER {
+            let link = facts
+                .update_payment_link
+                .clone()
+                .ok_or_else(|| unknown(name))?;
+            pieces.push(Piece::Text(std::mem::take(&mut text)));
+            pieces.push(Piece::Link(link));
+        } else {
+            let value = facts.value(name).ok_or_else(|| unknown(name))?;
+            text.push_str(&clean(value, MAX_VALUE));
         }
         rest = tail;
     }
@@ -281,24 +280,19 @@ fn fill(part: &'static str, source: &str, facts: &MailFacts) -> Result<Vec<Piece
 
 /// Parts a body at its empty lines. Single line breaks stay.
 fn paragraphs(body: &str) -> Vec<String> {
-    let mut found = vec![String::new()];
-    for line in body.lines() {
-        let line = line.trim();
-        match found.last_mut() {
-            Some(last) if line.is_empty() => {
-                if !last.is_empty() {
-                    found.push(String::new());
-                }
-            }
-            Some(last) => {
-                if !last.is_empty() {
-                    last.push('\n');
-                }
-                last.push_str(line);
-            }
-            None => {}
+    let mut found = Vec::new();
+    let mut paragraph = String::new();
+    for line in body.lines().map(str::trim) {
+        if line.is_empty() {
+            found.push(std::mem::take(&mut paragraph));
+            continue;
         }
+        if !paragraph.is_empty() {
+            paragraph.push('\n');
+        }
+        paragraph.push_str(line);
     }
+    found.push(paragraph);
     found.retain(|paragraph| !paragraph.is_empty());
     found
 }

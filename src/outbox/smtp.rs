@@ -43,9 +43,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             session: Duration::from_secs(30),
-            command: Duration::from_secs(60),
+            command: Duration::from_mins(1),
             body: COMMIT_MARGIN,
-            answer: Duration::from_secs(600),
+            answer: Duration::from_mins(10),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
@@ -49,9 +50,9 @@ async fn stub_with(does: Option<Does>, login: &str, ehlo: &'static str) -> Stub 
     let url = format!("smtp://{login}{}", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Seen::default()));
     let inner = Arc::clone(&seen);
-    tokio::spawn(async move {
+    TaskTracker::new().spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, does, ehlo, Arc::clone(&inner)));
+            TaskTracker::new().spawn(serve(stream, does, ehlo, Arc::clone(&inner)));
         }
     });
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_700_000_000)));
@@ -270,7 +271,7 @@ async fn no_answer_to_the_dot_is_unknown() {
 async fn a_server_that_stops_within_the_message_has_not_got_it() {
     // Far more is written than the sockets hold, so the dot is never reached.
     let large = OutgoingMail {
-        text: format!("{}\n", "x".repeat(900)).repeat(20_000),
+        text: format!("{}\n", "x".repeat(900)).repeat(10_000),
         html: None,
         ..mail()
     };
@@ -308,7 +309,7 @@ async fn a_password_never_crosses_a_line_that_must_be_encrypted() {
     );
     let seen = Arc::new(Mutex::new(Seen::default()));
     let inner = Arc::clone(&seen);
-    tokio::spawn(async move {
+    TaskTracker::new().spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         serve(stream, None, "250-stub\r\n250 AUTH PLAIN\r\n", inner).await;
     });

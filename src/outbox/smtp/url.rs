@@ -137,19 +137,17 @@ fn decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let pair = tail
+        let byte = tail
             .get(..2)
-            .and_then(|two| std::str::from_utf8(two).ok())
-            .filter(|_| first == b'%');
-        match pair.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(first);
-                rest = tail;
-            }
+            .filter(|pair| first == b'%' && pair.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|pair| std::str::from_utf8(pair).ok())
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        if let Some(byte) = byte {
+            decoded.push(byte);
+            rest = tail.get(2..).unwrap_or_default();
+        } else {
+            decoded.push(first);
+            rest = tail;
         }
     }
     String::from_utf8(decoded).ok()
@@ -232,7 +230,7 @@ mod tests {
 
     #[test]
     fn percent_encoding_is_undone() {
-        assert_eq!(decode("p%40s%25s%2").unwrap(), "p@s%s%2");
+        assert_eq!(decode("p%40s%25s%+4%2").unwrap(), "p@s%s%+4%2");
         assert_eq!(decode("%c3%A9+").unwrap(), "é+");
         assert_eq!(decode("%ff"), None);
     }
