@@ -197,12 +197,10 @@ impl Playbook {
                     continue;
                 }
             }
-            let args = self.work_out(
-                &environment,
-                &root,
-                &format!("owed[{index}].args"),
-                &owed.args,
-            )?;
+            let args = match &owed.args {
+                Value::Null => Value::Object(serde_json::Map::new()),
+                args => self.work_out(&environment, &root, &format!("owed[{index}].args"), args)?,
+            };
             calls.push(OwedCall {
                 tool: owed.tool.clone(),
                 must: owed.must,
@@ -287,7 +285,6 @@ impl Playbook {
         value: &Value,
     ) -> Result<Value, PlaybookError> {
         match value {
-            Value::Null if key.ends_with(".args") => Ok(Value::Object(serde_json::Map::new())),
             Value::String(text) => match text.strip_prefix('=') {
                 None => Ok(value.clone()),
                 Some(expression) => {

@@ -129,7 +129,7 @@ impl Prompts {
             problems.push(Problem {
                 file: playbook_file(&playbook.name),
                 what,
-            })
+            });
         };
         for tool in &playbook.tools {
             if !tools.contains(&tool.as_str()) {
@@ -283,7 +283,7 @@ fn prose(template: &Template) -> Vec<String> {
             wrong.push("the body without link has a link".to_owned());
         }
         Some(_) if !links_first => {
-            wrong.push("the first body has no link, so the second is never needed".to_owned())
+            wrong.push("the first body has no link, so the second is never needed".to_owned());
         }
         None if links_first => {
             wrong.push("the body has a link and there is none for the case without: add `--- without link ---`".to_owned());

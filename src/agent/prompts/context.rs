@@ -78,6 +78,7 @@ pub(super) const ALWAYS: [&str; 2] = ["amount", "business_name"];
 
 /// What the frames `emails/layout.*` may name.
 pub(super) const LAYOUT: &[&str] = &[
+    "lang",
     "language",
     "subject",
     "greeting_name",

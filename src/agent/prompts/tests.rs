@@ -16,8 +16,11 @@ fn prompts() -> Prompts {
 
 fn context(changes: Value) -> Value {
     let mut context = sample_context();
-    for (name, value) in changes.as_object().unwrap() {
-        context[name] = value.clone();
+    let Value::Object(changes) = changes else {
+        panic!("{changes} is no object")
+    };
+    for (name, value) in changes {
+        context[name] = value;
     }
     context
 }
