@@ -1,0 +1,25 @@
+# Recipes for the short way; CONTRIBUTING.md has the plain commands.
+
+# List the recipes.
+default:
+    @just --list
+
+# Formatting, lints and documentation.
+check:
+    cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --workspace --locked
+
+# All tests, with a PostgreSQL and a Redis of their own; arguments go to cargo nextest.
+test *ARGS:
+    scripts/test --services cargo nextest run --workspace --locked {{ARGS}}
+
+# Sample events through the whole service, with nothing configured.
+demo *ARGS:
+    cargo run -- demo {{ARGS}}
+
+# Write the tool contracts that a model sees.
+schemas:
+    cargo run --quiet -- tools export
+
+# Everything that CI runs.
+ci:
+    scripts/test
