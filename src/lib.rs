@@ -18,4 +18,4 @@ pub mod shutdown;
 pub mod store;
 pub mod stripe;
 pub mod telemetry;
-pub mod worker;
+//TMP pub mod worker;

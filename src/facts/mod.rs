@@ -33,7 +33,10 @@ impl Facts for StoreFacts {
                 .store
                 .payment_history(account, livemode, customer, limit)
                 .await
-                .map_err(|error| FactsError { what: "the payment history", source: Box::new(error) })?;
+                .map_err(|error| FactsError {
+                    what: "the payment history",
+                    source: Box::new(error),
+                })?;
             Ok(rows.iter().filter_map(payment).collect())
         })
     }
