@@ -18,4 +18,4 @@ pub mod shutdown;
 pub mod store;
 pub mod stripe;
 pub mod telemetry;
-//TMP pub mod worker;
+pub mod worker;

@@ -5,6 +5,7 @@
 //! log line or an error.
 
 pub mod chat;
+pub mod dispatch;
 pub mod eml;
 mod message;
 pub mod notice;
@@ -13,6 +14,7 @@ pub mod send;
 pub mod smtp;
 
 pub use chat::ChatWebhook;
+pub use dispatch::{Dispatcher, Way};
 pub use eml::EmlFolder;
 pub use message::message_id;
 pub use notice::{Notice, RenderedNotice, render_notice};

@@ -3,7 +3,7 @@
 //! Each stage finds its work in the store and none calls the next. No transaction is open while a stage works. A stage
 //! that dies is taken up by another worker when its lease ends.
 
-//TMP mod decide;
+mod decide;
 pub mod retry;
 
 use std::sync::Arc;
@@ -62,12 +62,21 @@ impl Worker {
         doorbell: Arc<Notify>,
         outbox: Arc<Notify>,
     ) -> Self {
-        Self { store, clock, deciding, pace, doorbell, outbox }
+        Self {
+            store,
+            clock,
+            deciding,
+            pace,
+            doorbell,
+            outbox,
+        }
     }
 
     /// Works until `stop`, then finishes what it holds.
     pub async fn work(self: Arc<Self>, stop: CancellationToken) {
-        let apply = Self::repeat("apply", &self, &stop, |worker| async move { worker.apply_due().await });
+        let apply = Self::repeat("apply", &self, &stop, |worker| async move {
+            worker.apply_due().await
+        });
         let follow_up = Self::repeat("follow_up", &self, &stop, |worker| async move {
             let promoted = worker.promote_due().await?;
             Ok(promoted + worker.decide_due().await?)
@@ -76,8 +85,12 @@ impl Worker {
     }
 
     /// Repeats a stage while it finds work, and waits for the bell or the next poll when it does not.
-    async fn repeat<F, Fut>(stage: &'static str, worker: &Arc<Self>, stop: &CancellationToken, step: F)
-    where
+    async fn repeat<F, Fut>(
+        stage: &'static str,
+        worker: &Arc<Self>,
+        stop: &CancellationToken,
+        step: F,
+    ) where
         F: Fn(Arc<Self>) -> Fut,
         Fut: Future<Output = Result<u64, StoreError>>,
     {
@@ -89,7 +102,8 @@ impl Worker {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(error) => {
-                    metrics::counter!("billhook_worker_errors_total", "stage" => stage).increment(1);
+                    metrics::counter!("billhook_worker_errors_total", "stage" => stage)
+                        .increment(1);
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(stage, error, "the store does not answer; trying again");
                 }
@@ -109,10 +123,16 @@ impl Worker {
 
     /// Applies what is pending; says how many events were claimed.
     pub async fn apply_due(&self) -> Result<u64, StoreError> {
-        let events = self.store.claim_events(self.pace.batch, self.pace.lease).await?;
+        let events = self
+            .store
+            .claim_events(self.pace.batch, self.pace.lease)
+            .await?;
         let claimed = events.len() as u64;
         stream::iter(events)
-            .for_each_concurrent(APPLY_AT_ONCE, |event| async move { self.apply(&event).await })
+            .for_each_concurrent(
+                APPLY_AT_ONCE,
+                |event| async move { self.apply(&event).await },
+            )
             .await;
         if claimed > 0 {
             // Its follow-up may be due at once.
@@ -131,7 +151,11 @@ impl Worker {
             Err(error) => error,
         };
         let failures = event.attempts.saturating_add(1);
-        let retry_at = if error.is_final() { None } else { self.pace.retry.next(failures, self.clock.now()) };
+        let retry_at = if error.is_final() {
+            None
+        } else {
+            self.pace.retry.next(failures, self.clock.now())
+        };
         let text = chain(&error);
         if retry_at.is_some() {
             tracing::warn!(event.id = %event.id, attempt = failures, error = %text, "applying failed; it is tried again");
@@ -166,7 +190,10 @@ impl Worker {
     }
 
     async fn decide(&self, run: ClaimedRun) {
-        let decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), &run).await;
+        let decided = self
+            .deciding
+            .decide(self.store.as_ref(), self.clock.as_ref(), &run)
+            .await;
         let failures = run.attempts.saturating_add(1);
         let release = match decided {
             Ok(status) => {
@@ -175,20 +202,36 @@ impl Worker {
                 return;
             }
             Err(decide::Undecided::Fenced) => return,
-            Err(decide::Undecided::Deferred { reason, retry_after }) => {
-                let wait = retry_after.unwrap_or_else(|| retry::jitter(self.pace.retry.pause(failures)));
+            Err(decide::Undecided::Deferred {
+                reason,
+                retry_after,
+            }) => {
+                let wait =
+                    retry_after.unwrap_or_else(|| retry::jitter(self.pace.retry.pause(failures)));
                 let due_at = self.clock.now().plus(wait).min(run.decide_by);
                 tracing::warn!(run.id = %run.id, %reason, "the model is away; the run is deferred");
-                Release { status: "deferred", due_at, error: reason }
+                Release {
+                    status: "deferred",
+                    due_at,
+                    error: reason,
+                }
             }
             Err(decide::Undecided::Failed(error)) => {
                 let text = chain(error.as_ref());
                 if let Some(due_at) = self.pace.retry.next(failures, self.clock.now()) {
                     tracing::warn!(run.id = %run.id, attempt = failures, error = %text, "the run failed; it is tried again");
-                    Release { status: "waiting", due_at, error: text }
+                    Release {
+                        status: "waiting",
+                        due_at,
+                        error: text,
+                    }
                 } else {
                     tracing::error!(run.id = %run.id, attempt = failures, error = %text, "the run failed for good; its event is dead");
-                    Release { status: "failed", due_at: self.clock.now(), error: text }
+                    Release {
+                        status: "failed",
+                        due_at: self.clock.now(),
+                        error: text,
+                    }
                 }
             }
         };

@@ -25,7 +25,9 @@ impl RetryPolicy {
 
     /// The pause after `failures` failures, before jitter.
     pub fn pause(&self, failures: u32) -> Duration {
-        let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        let doubled = 1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         self.base.saturating_mul(doubled).min(self.max)
     }
 }
@@ -39,13 +41,21 @@ pub fn jitter(pause: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    const POLICY: RetryPolicy =
-        RetryPolicy { attempts: 8, base: Duration::from_secs(2), max: Duration::from_secs(3600) };
+    const POLICY: RetryPolicy = RetryPolicy {
+        attempts: 8,
+        base: Duration::from_secs(2),
+        max: Duration::from_secs(3600),
+    };
 
     #[test]
     fn pauses_double_up_to_the_longest() {
         let pauses: Vec<u64> = (1..=14).map(|n| POLICY.pause(n).as_secs()).collect();
-        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600, 3600]);
+        assert_eq!(
+            pauses,
+            [
+                2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600, 3600
+            ]
+        );
         assert_eq!(POLICY.pause(u32::MAX).as_secs(), 3600);
     }
 
@@ -56,7 +66,10 @@ mod tests {
         assert_eq!(POLICY.next(8, now), None);
         for _ in 0..100 {
             let wait = POLICY.next(3, now).unwrap().since(now);
-            assert!((Duration::from_secs(4)..=Duration::from_secs(8)).contains(&wait), "{wait:?}");
+            assert!(
+                (Duration::from_secs(4)..=Duration::from_secs(8)).contains(&wait),
+                "{wait:?}"
+            );
         }
     }
 }

@@ -1,0 +1,404 @@
+//! One follow-up from its claim to its finishing transaction: read, test, run the agent, prepare what its proposals
+//! write, finish.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use billhook_tools::{OrderChange, Priority, Proposal};
+use serde_json::json;
+
+use crate::agent::brief::{Brief, Settings, Subject};
+use crate::agent::model::Model;
+use crate::agent::prompts::{Prompts, PromptsError};
+use crate::agent::rules::Rules;
+use crate::agent::run::{Decided, Entry, Journal, JournalError, Run, RunError};
+use crate::clock::{Clock, Timestamp};
+use crate::facts::StoreFacts;
+use crate::guardrails::limits::rendered::check_rendered;
+use crate::guardrails::precondition::{Purpose, fallen};
+use crate::outbox::{
+    MailFacts, Notice, Prose, RenderError, message_id, render_mail, render_notice,
+};
+use crate::store::{
+    Action, Channel, ClaimedRun, Finish, NewEffect, NewMessage, NewStep, NewToolCall, RunInput,
+    Store, StoreError,
+};
+
+/// How long a hold lasts that a model places.
+const HOLD: Duration = Duration::from_hours(72);
+
+/// Everything that decisions are made with.
+pub struct Deciding {
+    /// The model, or the rules.
+    pub model: Arc<dyn Model>,
+    /// Playbooks and templates.
+    pub prompts: Arc<Prompts>,
+    /// What the configuration says.
+    pub settings: Settings,
+    /// What tools read.
+    pub facts: Arc<StoreFacts>,
+    /// The sender's address: its domain is every Message-ID's.
+    pub from: String,
+    /// Why notices to sales cannot leave, when no way is configured.
+    pub no_sales_channel: Option<String>,
+}
+
+/// Why a run was not finished.
+#[derive(Debug)]
+pub(super) enum Undecided {
+    /// Another worker has it.
+    Fenced,
+    /// The model is away.
+    Deferred {
+        /// Why.
+        reason: String,
+        /// When it asked to be tried again.
+        retry_after: Option<Duration>,
+    },
+    /// Something failed.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for Undecided {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced => Self::Fenced,
+            other => Self::Failed(Box::new(other)),
+        }
+    }
+}
+
+impl From<PromptsError> for Undecided {
+    fn from(error: PromptsError) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+impl From<RenderError> for Undecided {
+    fn from(error: RenderError) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+impl Deciding {
+    /// Decides a claimed run and finishes it; says in which status.
+    pub(super) async fn decide(
+        &self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        run: &ClaimedRun,
+    ) -> Result<&'static str, Undecided> {
+        let purpose = Purpose::of_playbook(&run.playbook).ok_or_else(|| {
+            Undecided::Failed(format!("no playbook is named {}", run.playbook).into())
+        })?;
+        let input = store.load_run(run).await?;
+        if let Some(reason) = fallen(purpose, &input.standing) {
+            let finish = Finish {
+                status: "skipped",
+                reason: Some(reason),
+                effects: Vec::new(),
+                usage: json!({}),
+                purpose,
+            };
+            store.finish_run(run, &finish).await?;
+            return Ok("skipped");
+        }
+        let subject = Subject {
+            occurrence: &input.occurrence,
+            standing: &input.standing,
+            event_type: if run.stage == "winback" {
+                "schedule"
+            } else {
+                &input.event_type
+            },
+            account: &run.account,
+            livemode: run.livemode,
+            playbook: &run.playbook,
+            stage: &run.stage,
+            purpose,
+        };
+        let brief = Brief::new(subject, &self.settings, &self.prompts);
+        let decided = self.ask(store, clock, run, &input, &brief).await?;
+        let now = clock.now();
+        let mut effects = Vec::with_capacity(decided.proposals.len());
+        for (key, proposal) in &decided.proposals {
+            let action = self.prepare(key, proposal, &brief, purpose, now)?;
+            effects.push(NewEffect {
+                key: key.clone(),
+                proposal: proposal.clone(),
+                action,
+            });
+        }
+        let usage = json!({ "turns": decided.turns, "tokens": decided.usage });
+        store
+            .finish_run(
+                run,
+                &Finish {
+                    status: "done",
+                    reason: None,
+                    effects,
+                    usage,
+                    purpose,
+                },
+            )
+            .await?;
+        Ok("done")
+    }
+
+    async fn ask(
+        &self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        run: &ClaimedRun,
+        input: &RunInput,
+        brief: &Brief,
+    ) -> Result<Decided, Undecided> {
+        let rules = Rules;
+        // After this moment nobody waits for a model any more.
+        let model: &dyn Model = if clock.now() >= run.decide_by {
+            &rules
+        } else {
+            self.model.as_ref()
+        };
+        let entries: Vec<Entry> = input
+            .steps
+            .iter()
+            .map(|step| serde_json::from_value(step.data.clone()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Undecided::Failed(Box::new(error)))?;
+        let rendered = self.prompts.render(&run.playbook, &brief.context)?;
+        let owed = self.prompts.owed_calls(&run.playbook, &brief.context)?;
+        let journal = StoreJournal {
+            store,
+            run,
+            model: model.name(),
+            prompt_hash: &self.prompts.hash,
+        };
+        let running = Run {
+            playbook: self.prompts.playbook(&run.playbook)?,
+            rendered: &rendered,
+            brief,
+            owed: &owed,
+            model,
+            journal: &journal,
+            facts: self.facts.as_ref(),
+        };
+        running.decide(entries).await.map_err(|error| match error {
+            RunError::Deferred {
+                reason,
+                retry_after,
+            } => Undecided::Deferred {
+                reason,
+                retry_after,
+            },
+            RunError::Retry(source) => match source.downcast::<JournalError>() {
+                Ok(journal) if matches!(journal.0.downcast_ref(), Some(StoreError::Fenced)) => {
+                    Undecided::Fenced
+                }
+                Ok(journal) => Undecided::Failed(journal),
+                Err(other) => Undecided::Failed(other),
+            },
+        })
+    }
+
+    fn prepare(
+        &self,
+        key: &str,
+        proposal: &Proposal,
+        brief: &Brief,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Action, Undecided> {
+        let message_id = message_id(key, &self.from).ok_or_else(|| {
+            Undecided::Failed("`EMAIL_FROM` is no address; Message-IDs need its domain".into())
+        })?;
+        Ok(match proposal {
+            Proposal::SendEmail { subject, body, .. } => {
+                let prose = Prose {
+                    subject: subject.clone(),
+                    body: body.clone(),
+                };
+                Action::Send(Box::new(self.mail(&prose, brief, purpose, message_id)?))
+            }
+            Proposal::NotifySales { priority, summary } => Action::Send(Box::new(
+                self.notice(*priority, summary, brief, purpose, message_id),
+            )),
+            Proposal::ScheduleWinback {
+                subscription,
+                delay_days,
+                campaign,
+            } => Action::Schedule {
+                playbook: "winback_due".to_owned(),
+                due_at: now.plus(Duration::from_secs(u64::from(*delay_days) * 86_400)),
+                subscription: subscription.clone(),
+                data: json!({ "campaign": campaign }),
+            },
+            Proposal::UpdateOrder {
+                order,
+                change: OrderChange::Hold,
+                note,
+            } => Action::Hold {
+                order: order.clone(),
+                reason: serde_json::to_value(note)
+                    .ok()
+                    .and_then(|v| v.as_str().map(str::to_owned))
+                    .unwrap_or_default(),
+                ends_at: now.plus(HOLD),
+            },
+            Proposal::UpdateOrder {
+                order,
+                change: OrderChange::Release,
+                ..
+            } => Action::Release {
+                order: order.clone(),
+            },
+        })
+    }
+
+    fn mail(
+        &self,
+        prose: &Prose,
+        brief: &Brief,
+        purpose: Purpose,
+        message_id: String,
+    ) -> Result<NewMessage, Undecided> {
+        let facts = MailFacts {
+            greeting_name: brief.greeting_name.clone(),
+            language: brief.language.clone(),
+            locale: brief.locale.clone(),
+            business_name: self.settings.business_name.clone(),
+            support_email: self.settings.support_email.clone(),
+            values: brief.values.clone(),
+            update_payment_link: brief.link.clone(),
+        };
+        let rendered = render_mail(prose, &facts, &self.prompts)?;
+        // The second filter: with every fact taken out, nothing that looks like a link, an address or a number may be
+        // left in what the customer will read.
+        let mut known: Vec<&str> = facts.values.values().map(String::as_str).collect();
+        known.extend(
+            [
+                &facts.greeting_name,
+                &facts.support_email,
+                &facts.update_payment_link,
+            ]
+            .into_iter()
+            .flatten()
+            .map(String::as_str),
+        );
+        known.push(&facts.business_name);
+        check_rendered(&rendered.text, &known, &brief.language)
+            .map_err(|refusal| Undecided::Failed(Box::new(refusal)))?;
+        Ok(NewMessage {
+            channel: Channel::Email,
+            purpose,
+            recipient: brief.recipient.clone(),
+            message_id,
+            subject: rendered.subject,
+            text: rendered.text,
+            html: Some(rendered.html),
+            notice: None,
+            first_contact: brief.first_contact,
+            reason: None,
+        })
+    }
+
+    fn notice(
+        &self,
+        priority: Priority,
+        summary: &str,
+        brief: &Brief,
+        purpose: Purpose,
+        message_id: String,
+    ) -> NewMessage {
+        let mut fields = Vec::new();
+        let mut field = |name: &str, value: Option<String>| {
+            fields.extend(value.map(|value| (name.to_owned(), value)))
+        };
+        // Sales read amounts as the business writes them, whatever the customer's locale.
+        field(
+            "Amount",
+            brief
+                .amount
+                .map(|amount| amount.display(&self.settings.locale, &self.settings.exponents)),
+        );
+        field("Customer", brief.bound.customer.clone());
+        field("Order", brief.bound.order.clone());
+        field("Subscription", brief.bound.subscription.clone());
+        field("Mode", (!brief.bound.livemode).then(|| "test".to_owned()));
+        let notice = Notice {
+            title: title(purpose).to_owned(),
+            priority,
+            summary: summary.to_owned(),
+            fields,
+        };
+        let rendered = render_notice(&notice);
+        NewMessage {
+            channel: Channel::Sales,
+            purpose,
+            recipient: None,
+            message_id,
+            subject: rendered.subject,
+            text: rendered.text,
+            html: None,
+            notice: Some(rendered.chat),
+            first_contact: false,
+            reason: self.no_sales_channel.clone(),
+        }
+    }
+}
+
+fn title(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::PaymentSucceeded => "Large payment",
+        Purpose::PaymentFailed => "Payment failed",
+        Purpose::InvoicePaymentFailed => "Invoice payment failed",
+        Purpose::SubscriptionPastDue => "Subscription past due",
+        Purpose::SubscriptionEnded => "Subscription ended",
+        Purpose::WinbackDue => "Win-back due",
+    }
+}
+
+/// Commits steps under the run's fence.
+struct StoreJournal<'a> {
+    store: &'a dyn Store,
+    run: &'a ClaimedRun,
+    model: &'a str,
+    prompt_hash: &'a str,
+}
+
+#[async_trait]
+impl Journal for StoreJournal<'_> {
+    async fn commit(&self, seq: usize, entry: &Entry) -> Result<(), JournalError> {
+        let data = serde_json::to_value(entry).map_err(|error| JournalError(Box::new(error)))?;
+        let call = match entry {
+            Entry::Reply { .. } => None,
+            Entry::Result(judged) => Some(NewToolCall {
+                tool: judged.call.name.clone(),
+                arguments: serde_json::from_str(&judged.call.arguments)
+                    .unwrap_or_else(|_| serde_json::Value::String(judged.call.arguments.clone())),
+                by: if judged.by_rules { "rules" } else { "model" },
+                verdict: if judged.refused.is_some() {
+                    "refused"
+                } else {
+                    "allowed"
+                },
+                rule: judged.refused.as_ref().map(|(rule, _)| rule.clone()),
+                reason: judged.refused.as_ref().map(|(_, reason)| reason.clone()),
+                effect_key: judged.proposal.as_ref().map(|(key, _)| key.clone()),
+                result: judged.result.clone(),
+            }),
+        };
+        let step = NewStep {
+            seq: i64::try_from(seq).unwrap_or(i64::MAX),
+            data,
+            prompt_hash: self.prompt_hash.to_owned(),
+            model: self.model.to_owned(),
+            call,
+        };
+        self.store
+            .journal(self.run, &step)
+            .await
+            .map_err(|error| JournalError(Box::new(error)))
+    }
+}
