@@ -8,6 +8,7 @@ use billhook_tools::{Context, Currency, Exponents, Money};
 use serde_json::{Value, json};
 
 use crate::agent::prompts::{FALLBACK_LANGUAGE, LINK_PLACEHOLDER, Prompts, primary_language};
+use crate::config::HighValue;
 use crate::guardrails::limits::values::personal_name;
 use crate::guardrails::occurrence::Occurrence;
 use crate::guardrails::precondition::{Purpose, Standing};
@@ -25,8 +26,8 @@ pub struct Settings {
     pub update_payment: Option<String>,
     /// Hosts that a link from an event may lead to.
     pub allowed_hosts: Vec<String>,
-    /// Thresholds in major units, by currency; `default` for the rest.
-    pub high_value: BTreeMap<String, i64>,
+    /// Sales are told of amounts over this.
+    pub high_value: HighValue,
     /// When a win-back is due.
     pub winback_delay: Duration,
     /// Stripe's exponents with the configuration's overrides.
@@ -104,13 +105,11 @@ impl Brief {
                 .map(|currency| Money::new(*minor, currency))
         });
         let high_value = amount.is_some_and(|amount| {
-            let threshold = settings
-                .high_value
-                .get(amount.currency.as_str())
-                .or_else(|| settings.high_value.get("default"));
+            let threshold = i64::try_from(settings.high_value.threshold(amount.currency.as_str()))
+                .unwrap_or(i64::MAX);
             // A currency whose minor unit nobody knows is not compared by guess.
-            threshold
-                .and_then(|threshold| amount.exceeds_major(*threshold, &settings.exponents))
+            amount
+                .exceeds_major(threshold, &settings.exponents)
                 .unwrap_or(false)
         });
         let shown = amount.map(|amount| amount.display(&locale, &settings.exponents));

@@ -15,9 +15,11 @@ mod outbox;
 mod read;
 mod records;
 mod runs;
+mod shown;
 mod sql_store;
 mod standing;
 mod summary;
+mod values;
 
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use records::*;
+pub use shown::*;
 pub use sql_store::SqlStore;
 
 use crate::clock::Timestamp;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::database::{Row, args, statements};
 use super::error::StoreError;
-use super::records::{
+use super::shown::{
     EventFilter, EventRecord, Listing, MessageRecord, ObjectRow, Page, RunRecord, ToolCallRecord,
 };
 use super::sql_store::SqlStore;

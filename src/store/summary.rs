@@ -2,7 +2,7 @@
 
 use super::database::{Row, args, statements};
 use super::error::StoreError;
-use super::records::Census;
+use super::shown::Census;
 use super::sql_store::SqlStore;
 
 statements! {

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use billhook_tools::{OrderChange, Priority, Proposal};
 use serde_json::json;
 
+use super::journal::StoreJournal;
 use crate::agent::brief::{Brief, Settings, Subject};
+use crate::agent::journal::{Entry, JournalError};
 use crate::agent::model::Model;
 use crate::agent::prompts::{Prompts, PromptsError};
 use crate::agent::rules::Rules;
-use crate::agent::run::{Decided, Entry, Journal, JournalError, Run, RunError};
+use crate::agent::run::{Decided, Run, RunError};
 use crate::clock::{Clock, Timestamp};
 use crate::facts::StoreFacts;
 use crate::guardrails::limits::rendered::check_rendered;
@@ -21,8 +22,7 @@ use crate::outbox::{
     MailFacts, Notice, Prose, RenderError, message_id, render_mail, render_notice,
 };
 use crate::store::{
-    Action, Channel, ClaimedRun, Finish, NewEffect, NewMessage, NewStep, NewToolCall, RunInput,
-    Store, StoreError,
+    Action, Channel, ClaimedRun, Finish, NewEffect, NewMessage, RunInput, Store, StoreError,
 };
 
 /// How long a hold lasts that a model places.
@@ -356,49 +356,5 @@ fn title(purpose: Purpose) -> &'static str {
         Purpose::SubscriptionPastDue => "Subscription past due",
         Purpose::SubscriptionEnded => "Subscription ended",
         Purpose::WinbackDue => "Win-back due",
-    }
-}
-
-/// Commits steps under the run's fence.
-struct StoreJournal<'a> {
-    store: &'a dyn Store,
-    run: &'a ClaimedRun,
-    model: &'a str,
-    prompt_hash: &'a str,
-}
-
-#[async_trait]
-impl Journal for StoreJournal<'_> {
-    async fn commit(&self, seq: usize, entry: &Entry) -> Result<(), JournalError> {
-        let data = serde_json::to_value(entry).map_err(|error| JournalError(Box::new(error)))?;
-        let call = match entry {
-            Entry::Reply { .. } => None,
-            Entry::Result(judged) => Some(NewToolCall {
-                tool: judged.call.name.clone(),
-                arguments: serde_json::from_str(&judged.call.arguments)
-                    .unwrap_or_else(|_| serde_json::Value::String(judged.call.arguments.clone())),
-                by: if judged.by_rules { "rules" } else { "model" },
-                verdict: if judged.refused.is_some() {
-                    "refused"
-                } else {
-                    "allowed"
-                },
-                rule: judged.refused.as_ref().map(|(rule, _)| rule.clone()),
-                reason: judged.refused.as_ref().map(|(_, reason)| reason.clone()),
-                effect_key: judged.proposal.as_ref().map(|(key, _)| key.clone()),
-                result: judged.result.clone(),
-            }),
-        };
-        let step = NewStep {
-            seq: i64::try_from(seq).unwrap_or(i64::MAX),
-            data,
-            prompt_hash: self.prompt_hash.to_owned(),
-            model: self.model.to_owned(),
-            call,
-        };
-        self.store
-            .journal(self.run, &step)
-            .await
-            .map_err(|error| JournalError(Box::new(error)))
     }
 }

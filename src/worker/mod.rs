@@ -4,6 +4,7 @@
 //! that dies is taken up by another worker when its lease ends.
 
 mod decide;
+mod journal;
 pub mod retry;
 
 use std::sync::Arc;

@@ -1,0 +1,50 @@
+//! What a run writes down before anything acts on it, and the port it writes through.
+
+use async_trait::async_trait;
+use billhook_tools::Proposal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::agent::model::{Call, Reply};
+
+/// One journaled step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Entry {
+    /// The model answered.
+    Reply {
+        /// With this.
+        reply: Reply,
+        /// The rules answered, not a model.
+        by_rules: bool,
+    },
+    /// A call was judged.
+    Result(Judged),
+}
+
+/// A call, what was found about it, and what it proposes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The call as it was made.
+    pub call: Call,
+    /// Made by the rules, not by a model.
+    pub by_rules: bool,
+    /// Why it was refused.
+    pub refused: Option<(String, String)>,
+    /// What the caller is told.
+    pub result: Value,
+    /// What it proposes, and under which key.
+    pub proposal: Option<(String, Proposal)>,
+}
+
+/// Where steps are committed before anything acts on them.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Commits step number `seq`.
+    async fn commit(&self, seq: usize, entry: &Entry) -> Result<(), JournalError>;
+}
+
+/// A step could not be committed.
+#[derive(Debug, thiserror::Error)]
+#[error("the step could not be committed")]
+pub struct JournalError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

@@ -1,0 +1,265 @@
+//! The composition root: the only place that chooses implementations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use billhook_tools::Exponents;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::agent::brief::Settings;
+use crate::agent::model::Model;
+use crate::agent::prompts::Prompts;
+use crate::agent::rules::Rules;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::facts::StoreFacts;
+use crate::http::{Endpoint, HttpLimits, HttpState};
+use crate::ids::{IdSource, TimeSortedIds};
+use crate::inbox::{Admission, Inbox, InboxTask};
+use crate::outbox::{ChatWebhook, Dispatcher, EmlFolder, Mailer, SmtpMailer, Way, dispatch};
+use crate::shutdown::{Ending, Shutdown};
+use crate::store::{Channel, Policy, SqlStore, Store, StoreError};
+use crate::stripe::signature::SigningSecrets;
+use crate::worker::retry::RetryPolicy;
+use crate::worker::{Deciding, Pace, Worker};
+
+/// Which stages a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Only what takes in.
+    Ingest,
+    /// Only what works off.
+    Work,
+}
+
+/// A message is ours for as long as the slowest mail server may take to answer the dot, and a margin.
+const SENDING_LEASE: Duration = Duration::from_mins(12);
+
+/// Opens the database, and brings it up to date or refuses it.
+pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<SqlStore>, StoreError> {
+    let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
+    let store = SqlStore::open(config.database.url.expose(), clock, ids, policy(config)).await?;
+    if config.database.migrate {
+        store.migrate().await?;
+    } else {
+        store.check().await?;
+    }
+    Ok(Arc::new(store))
+}
+
+/// What the store needs to know of the configuration.
+pub fn policy(config: &Config) -> Policy {
+    Policy {
+        settle: config.follow_up.settle,
+        max_age: config.follow_up.max_age,
+        expire: config.outbox.expire,
+        first_contact_delay: config.follow_up.first_contact_delay,
+        failure_mails_per_day: config.caps.failure_mails_per_recipient_per_day,
+        decide_by: config.follow_up.decide_by,
+    }
+}
+
+/// The whole service, built and not yet running.
+pub struct App {
+    /// Everything that lasts.
+    pub store: Arc<SqlStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Applies and decides.
+    pub worker: Arc<Worker>,
+    /// Sends.
+    pub dispatcher: Arc<Dispatcher>,
+    /// The routes.
+    pub router: axum::Router,
+    inbox: InboxTask,
+    admin_token: SecretString,
+    shutdown_timeout: Duration,
+}
+
+impl App {
+    /// Opens the store and puts everything together, with the built-in rules as the model.
+    pub async fn build(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let store = open_store(config, clock.clone()).await?;
+        Self::with(config, clock, store, Arc::new(Rules)).await
+    }
+
+    /// Puts everything together over a store and a model of the caller's choice.
+    pub async fn with(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        store: Arc<SqlStore>,
+        model: Arc<dyn Model>,
+    ) -> anyhow::Result<Self> {
+        let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
+        let prompts = Arc::new(Prompts::open(config.prompts.folder.as_deref()).context("the prompts cannot be used")?);
+        let shared: Arc<dyn Store> = store.clone();
+        let (doorbell, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (inbox, task) = Inbox::new(shared.clone(), clock.clone(), config.inbox.max_backlog, doorbell.clone());
+        let ways = ways(config, &clock)?;
+        let from = config.email.from.to_string();
+        let deciding = Deciding {
+            model,
+            prompts,
+            settings: settings(config)?,
+            facts: Arc::new(StoreFacts::new(shared.clone())),
+            from: from.clone(),
+            no_sales_channel: (!ways.contains_key(&Channel::Sales))
+                .then(|| "no_channel: set SALES_WEBHOOK_URL or SALES_EMAIL to have it sent".to_owned()),
+        };
+        let retry =
+            RetryPolicy { attempts: config.retry.attempts, base: config.retry.base, max: config.retry.max };
+        let pace = Pace {
+            lease: config.worker.lease,
+            batch: u32::try_from(config.worker.batch).unwrap_or(u32::MAX),
+            poll: config.worker.poll,
+            concurrency: config.follow_up.concurrency,
+            retry,
+        };
+        let worker =
+            Arc::new(Worker::new(shared.clone(), clock.clone(), deciding, pace, doorbell, bell.clone()));
+        let sending = dispatch::Pace { lease: SENDING_LEASE, poll: config.worker.poll, base: retry.base, max: retry.max };
+        let reply_to = config.business.support_email.as_ref().map(ToString::to_string);
+        let dispatcher =
+            Arc::new(Dispatcher::new(shared.clone(), clock.clone(), ways, (from, reply_to), sending, bell));
+        let admin_token = config.server.admin_token.clone().unwrap_or_else(generated_token);
+        let router = crate::http::router(HttpState {
+            store: shared,
+            inbox,
+            clock: clock.clone(),
+            ids,
+            endpoints: Arc::new(endpoints(config)?),
+            admission: Arc::new(Admission {
+                accept_livemode: config.stripe.accept_livemode,
+                accept_testmode: config.stripe.accept_testmode,
+                accounts: config.stripe.accounts.clone(),
+            }),
+            limits: HttpLimits {
+                max_body: config.server.max_body,
+                tolerance: config.stripe.tolerance,
+                request_timeout: config.server.request_timeout,
+                max_failed_verifications_per_minute: config.stripe.max_failed_verifications_per_minute,
+            },
+            admin_token: admin_token.clone(),
+            access_grace: config.access.past_due_grace,
+            metrics: Some(crate::telemetry::metrics()?),
+            listen: config.server.listen,
+        });
+        Ok(Self {
+            store,
+            clock,
+            worker,
+            dispatcher,
+            router,
+            inbox: task,
+            admin_token,
+            shutdown_timeout: config.server.shutdown_timeout,
+        })
+    }
+
+    /// The token of the admin API: the configured one, or the one made for this process.
+    pub fn admin_token(&self) -> &SecretString {
+        &self.admin_token
+    }
+
+    /// Runs until the shutdown begins; then finishes what it holds and closes the store.
+    pub async fn serve(self, listener: TcpListener, role: Role, shutdown: &Shutdown) -> anyhow::Result<()> {
+        if role != Role::Work {
+            // The writer outlives the listener: requests that were taken before the stop still get their answer.
+            let writing = tokio_util::sync::CancellationToken::new();
+            let (listening, stop) = (writing.clone(), shutdown.soft().clone());
+            shutdown.spawn_vital("inbox", self.inbox.run(writing));
+            let router = self.router;
+            shutdown.spawn_vital("http", async move {
+                let served = crate::http::serve(listener, router, stop).await;
+                if let Err(error) = served {
+                    tracing::error!(%error, "the listener failed");
+                }
+                listening.cancel();
+            });
+        } else {
+            drop(self.inbox);
+            shutdown.spawn_vital("http", crate::http::serve_health_only(listener, self.router, shutdown.soft().clone()));
+        }
+        if role != Role::Ingest {
+            shutdown.spawn_vital("worker", self.worker.work(shutdown.soft().clone()));
+            let (dispatcher, stop) = (self.dispatcher, shutdown.soft().clone());
+            shutdown.spawn_vital("outbox", async move { dispatcher.work(stop).await });
+        }
+        shutdown.soft().cancelled().await;
+        let ending = shutdown.finish(self.shutdown_timeout).await;
+        self.store.close().await;
+        if shutdown.has_failed() {
+            anyhow::bail!("a part of the service stopped by itself; see the log above");
+        }
+        if ending == Ending::Forced {
+            tracing::warn!("stopped before everything was finished; leases end by themselves and the work is taken up again");
+        }
+        Ok(())
+    }
+}
+
+fn settings(config: &Config) -> anyhow::Result<Settings> {
+    let mut exponents = Exponents::stripe();
+    for (currency, exponent) in &config.money.exponents {
+        exponents = exponents.with_override(currency, u32::from(*exponent)).context("money.exponents")?;
+    }
+    Ok(Settings {
+        business_name: config.business.name.clone(),
+        support_email: config.business.support_email.as_ref().map(ToString::to_string),
+        locale: config.business.locale.clone(),
+        update_payment: config.links.update_payment.clone(),
+        allowed_hosts: config.links.allowed_hosts.clone(),
+        high_value: config.sales.high_value.clone(),
+        winback_delay: config.winback.delay,
+        exponents,
+    })
+}
+
+fn endpoints(config: &Config) -> anyhow::Result<BTreeMap<String, Endpoint>> {
+    let secrets = |secrets: &[SecretString]| SigningSecrets::new(secrets.iter().cloned());
+    let mut endpoints = BTreeMap::new();
+    if !config.stripe.webhook_secrets.is_empty() {
+        endpoints.insert(String::new(), Endpoint { secrets: secrets(&config.stripe.webhook_secrets)?, account: None });
+    }
+    for (name, endpoint) in &config.stripe.endpoints {
+        let known = Endpoint { secrets: secrets(&endpoint.secrets)?, account: endpoint.account.clone() };
+        endpoints.insert(name.clone(), known);
+    }
+    Ok(endpoints)
+}
+
+/// How each channel's messages leave. A channel without a way keeps its messages, where they are shown.
+fn ways(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Channel, Way>> {
+    let (mailer, repeatable): (Arc<dyn Mailer>, bool) = match &config.email.smtp_url {
+        Some(url) => {
+            let url = SecretString::from(url.expose().to_owned());
+            (Arc::new(SmtpMailer::from_url(&url, clock.clone()).context("SMTP_URL")?), false)
+        }
+        None => (Arc::new(EmlFolder::new(config.email.folder.clone(), clock.clone())), true),
+    };
+    let mut ways = BTreeMap::from([(Channel::Email, Way::Mail { mailer: mailer.clone(), repeatable })]);
+    let internal = [
+        (Channel::Sales, &config.notify.sales_webhook_url, &config.email.sales),
+        (Channel::Finance, &config.notify.finance_webhook_url, &config.email.finance),
+    ];
+    for (channel, webhook, address) in internal {
+        if let Some(url) = webhook {
+            let webhook = ChatWebhook::new(url.clone()).with_context(|| format!("the {} webhook", channel.as_str()))?;
+            ways.insert(channel, Way::Chat(webhook));
+        } else if let Some(address) = address {
+            ways.insert(channel, Way::InternalMail { mailer: mailer.clone(), to: address.to_string() });
+        }
+    }
+    Ok(ways)
+}
+
+fn generated_token() -> SecretString {
+    let bytes: [u8; 32] = rand::random();
+    SecretString::from(hex::encode(bytes))
+}

@@ -1,0 +1,238 @@
+//! What the store shows to people and programs: rows in the shapes of the API, and pages of them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// 1 to 100.
+    pub limit: u32,
+    /// The id after which to go on.
+    pub starting_after: Option<String>,
+}
+
+/// One page of a list, Stripe-shaped.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listing<T> {
+    /// Always `list`.
+    pub object: &'static str,
+    /// The rows.
+    pub data: Vec<T>,
+    /// Whether there are more.
+    pub has_more: bool,
+}
+
+impl<T> Listing<T> {
+    /// A page of `limit` from rows that were read with one more.
+    pub fn new(mut data: Vec<T>, limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = data.len() > limit;
+        data.truncate(limit);
+        Self {
+            object: "list",
+            data,
+            has_more,
+        }
+    }
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// In this status.
+    pub status: Option<String>,
+    /// Of this customer.
+    pub customer: Option<String>,
+    /// Created at this moment or later.
+    pub created_from: Option<Timestamp>,
+}
+
+/// An event as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventRecord {
+    /// Always `event_record`.
+    pub object: &'static str,
+    /// Stripe's id.
+    pub id: String,
+    /// Stripe's type.
+    pub r#type: String,
+    /// The account.
+    pub account: String,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// The API version of the first body.
+    pub api_version: Option<String>,
+    /// Stripe's `created`.
+    pub created: String,
+    /// When it was first received.
+    pub received_at: String,
+    /// Where it is.
+    pub status: String,
+    /// Failed tries.
+    pub attempts: u32,
+    /// Why it is ignored, retried or dead.
+    pub last_error: Option<String>,
+    /// It won no field: everything it says is known better.
+    pub stale: bool,
+    /// The business fact it belongs to.
+    pub occurrence: Option<String>,
+    /// Its customer.
+    pub customer: Option<String>,
+    /// Every arrival; in lists only their number is known.
+    pub deliveries: Vec<Value>,
+    /// What it changed.
+    pub changes: Vec<Value>,
+    /// The run that it led or joined.
+    pub run: Option<RunRecord>,
+    /// That run's calls.
+    pub tool_calls: Vec<ToolCallRecord>,
+    /// That run's messages.
+    pub messages: Vec<MessageRecord>,
+    /// The body, as JSON.
+    pub payload: Value,
+}
+
+/// A run as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRecord {
+    /// Always `run`.
+    pub object: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The event that leads it.
+    pub event: String,
+    /// The business fact.
+    pub occurrence: String,
+    /// The playbook.
+    pub playbook: String,
+    /// Where it is.
+    pub status: String,
+    /// Why it was skipped or failed.
+    pub reason: Option<String>,
+    /// When it is due.
+    pub due_at: String,
+    /// The model that decided.
+    pub model: Option<String>,
+    /// Hash of the prompts.
+    pub prompt_hash: Option<String>,
+    /// Which journal.
+    pub generation: i64,
+    /// The journal.
+    pub steps: Vec<Value>,
+    /// Tokens and turns.
+    pub usage: Value,
+    /// Money, where prices are known.
+    pub cost: Option<Value>,
+    /// When it was first claimed.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// A tool call as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ToolCallRecord {
+    /// Always `tool_call`.
+    pub object: &'static str,
+    /// Its id.
+    pub id: String,
+    /// Its run.
+    pub run: String,
+    /// The event of its run.
+    pub event: String,
+    /// The tool.
+    pub tool: String,
+    /// The arguments.
+    pub arguments: Value,
+    /// `model` or `rules`.
+    pub by: String,
+    /// `allowed`, `refused` or `held`.
+    pub verdict: String,
+    /// The rule that refused it.
+    pub rule: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// What became of it; null for reads and refusals.
+    pub effect: Option<String>,
+    /// The key of its effect.
+    pub effect_key: Option<String>,
+    /// The answer.
+    pub result: Value,
+    /// When.
+    pub at: String,
+}
+
+/// A message as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessageRecord {
+    /// Always `message`.
+    pub object: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The event of its run.
+    pub event: String,
+    /// The business fact.
+    pub occurrence: String,
+    /// The playbook.
+    pub playbook: String,
+    /// `email`, `sales` or `finance`.
+    pub channel: String,
+    /// The address, for a mail to a customer.
+    pub to: Option<String>,
+    /// The subject line.
+    pub subject: String,
+    /// Where it is.
+    pub status: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The stable Message-ID.
+    pub message_id: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not before this.
+    pub not_before: Option<String>,
+    /// When it was taken.
+    pub sent_at: Option<String>,
+    /// The text part; only when one message is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// An object's row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObjectRow {
+    /// The account.
+    pub account: String,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// Stripe's object name, or `order`, `access`.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// The fields.
+    pub data: Value,
+    /// Counts the changes.
+    pub version: i64,
+    /// What stands beside the row and is not derived from Stripe: an order's holds, a customer's access.
+    pub beside: Value,
+}
+
+/// Counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Census {
+    /// Events by status; `done` and `ignored` are not counted, they only grow.
+    pub events: BTreeMap<String, u64>,
+    /// Open runs by status.
+    pub runs: BTreeMap<String, u64>,
+    /// Messages by status, those that are over left out.
+    pub messages: BTreeMap<String, u64>,
+    /// Whether anything can still be done now: nothing claimed, due or waiting for its window.
+    pub idle: bool,
+}

@@ -1,0 +1,50 @@
+//! The agent's journal over the store: each step is committed under the run's fence, with the tool call it records.
+
+use async_trait::async_trait;
+
+use crate::agent::journal::{Entry, Journal, JournalError};
+use crate::store::{ClaimedRun, NewStep, NewToolCall, Store};
+
+/// Commits steps under the run's fence.
+pub(super) struct StoreJournal<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) run: &'a ClaimedRun,
+    pub(super) model: &'a str,
+    pub(super) prompt_hash: &'a str,
+}
+
+#[async_trait]
+impl Journal for StoreJournal<'_> {
+    async fn commit(&self, seq: usize, entry: &Entry) -> Result<(), JournalError> {
+        let data = serde_json::to_value(entry).map_err(|error| JournalError(Box::new(error)))?;
+        let call = match entry {
+            Entry::Reply { .. } => None,
+            Entry::Result(judged) => Some(NewToolCall {
+                tool: judged.call.name.clone(),
+                arguments: serde_json::from_str(&judged.call.arguments)
+                    .unwrap_or_else(|_| serde_json::Value::String(judged.call.arguments.clone())),
+                by: if judged.by_rules { "rules" } else { "model" },
+                verdict: if judged.refused.is_some() {
+                    "refused"
+                } else {
+                    "allowed"
+                },
+                rule: judged.refused.as_ref().map(|(rule, _)| rule.clone()),
+                reason: judged.refused.as_ref().map(|(_, reason)| reason.clone()),
+                effect_key: judged.proposal.as_ref().map(|(key, _)| key.clone()),
+                result: judged.result.clone(),
+            }),
+        };
+        let step = NewStep {
+            seq: i64::try_from(seq).unwrap_or(i64::MAX),
+            data,
+            prompt_hash: self.prompt_hash.to_owned(),
+            model: self.model.to_owned(),
+            call,
+        };
+        self.store
+            .journal(self.run, &step)
+            .await
+            .map_err(|error| JournalError(Box::new(error)))
+    }
+}
