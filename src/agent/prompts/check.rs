@@ -12,6 +12,7 @@ use super::{
     template_file,
 };
 use crate::agent::playbook::{Playbook, environment};
+use crate::guardrails::limits::prose::{Part, ProseRules, check_prose};
 
 /// The most words of a template's body, as for a model's.
 const TEMPLATE_WORDS: usize = 100;
@@ -59,7 +60,7 @@ impl Prompts {
         }
         for ((name, language), template) in &self.templates {
             let file = template_file(name, language);
-            problems.extend(prose(template).into_iter().map(|what| Problem {
+            problems.extend(prose(template, language).into_iter().map(|what| Problem {
                 file: file.clone(),
                 what,
             }));
@@ -240,11 +241,29 @@ fn variations() -> impl Iterator<Item = Value> {
 }
 
 /// What keeps a template from passing the filters that a model's text passes.
-fn prose(template: &Template) -> Vec<String> {
+fn prose(template: &Template, language: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let parts =
         std::iter::once(("the subject", template.subject.as_str())).chain(template.bodies());
+    let placeholders: Vec<&str> = PLACEHOLDERS.iter().map(|(name, _)| *name).collect();
+    let rules = ProseRules {
+        placeholders: &placeholders,
+        words: TEMPLATE_WORDS,
+        locale: language,
+    };
     for (part, text) in parts {
+        let kind = if part == "the subject" {
+            Part::Subject
+        } else {
+            Part::Body
+        };
+        match check_prose(text, kind, &rules) {
+            // A language that the filters do not know is served by templates only; what follows still holds for it.
+            Err(refusal) if refusal.rule != "locale" => {
+                wrong.push(format!("{part} would be refused: {refusal}"))
+            }
+            _ => {}
+        }
         if text.matches("{{").count() != text.matches("}}").count() {
             wrong.push(format!("{part} has braces that do not match"));
         }

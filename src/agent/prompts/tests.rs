@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::guardrails::limits::prose::{Part, ProseRules, check_prose};
 
 const TOOLS: [&str; 5] = [
     "update_order",
@@ -131,7 +132,7 @@ fn sales_are_told_where_nobody_can_be_written_to() {
 }
 
 #[test]
-fn owed_summaries_hold_no_figure() {
+fn owed_summaries_pass_the_filters_of_a_models() {
     let prompts = prompts();
     for playbook in prompts.playbooks.keys() {
         for flags in 0..4 {
@@ -144,7 +145,16 @@ fn owed_summaries_hold_no_figure() {
                         !summary.chars().any(char::is_numeric),
                         "{playbook}: {summary}"
                     );
-                    assert!(summary.len() > 20);
+                    let rules = ProseRules {
+                        placeholders: &[],
+                        words: 60,
+                        locale: "en",
+                    };
+                    assert_eq!(
+                        check_prose(summary, Part::Summary, &rules),
+                        Ok(()),
+                        "{playbook}"
+                    );
                 }
             }
         }
@@ -321,6 +331,7 @@ fn the_check_finds_what_is_wrong() {
         ("at acme.example", "address"),
         ("{{card}}", "unknown placeholder `card`"),
         ("<b>now</b>", "markup"),
+        ("we will refund you", "would be refused"),
         ("{{amount", "braces"),
     ] {
         assert!(

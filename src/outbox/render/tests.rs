@@ -1,4 +1,5 @@
 use super::*;
+use crate::guardrails::limits::rendered::check_rendered;
 
 fn prompts() -> Prompts {
     Prompts::embedded().unwrap()
@@ -50,7 +51,7 @@ fn a_mail_reads_well_as_text() {
 
     https://invoice.stripe.com/i/acct_1/test_2?s=ap&x=1
 
-    If you did not try to pay, you can ignore this mail. If anything is unclear, just reply and a person will help you.
+    If you did not try to pay, this mail can be ignored. If anything is unclear, just reply and a person will help you.
 
     Kind regards
     Acme
@@ -102,6 +103,18 @@ fn every_template_renders_with_and_without_a_link() {
                     "{name} {language}: {text}"
                 );
             }
+            let shown = [
+                "Ada",
+                "Acme",
+                "help@acme.example",
+                "€49.00",
+                facts.update_payment_link.as_deref().unwrap_or("Acme"),
+            ];
+            assert_eq!(
+                check_rendered(&mail.text, &shown, language),
+                Ok(()),
+                "{name} {language}"
+            );
             let has_link = mail.text.contains("https://");
             assert_eq!(
                 has_link,
