@@ -5,6 +5,7 @@
 
 mod check;
 mod context;
+mod error;
 mod template;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ use sha2::{Digest, Sha256};
 
 pub use self::check::Problem;
 pub use self::context::{CONTEXT, LINK_PLACEHOLDER, PLACEHOLDERS, sample_context};
+pub use self::error::PromptsError;
 pub use self::template::{Prose, Template, placeholders_in};
-use super::playbook::{OwedCall, Playbook, PlaybookError, environment};
+use super::playbook::{OwedCall, Playbook, environment};
 
 /// The language that every template exists in.
 pub const FALLBACK_LANGUAGE: &str = "en";
@@ -80,66 +82,6 @@ pub struct Rendered {
     pub system: String,
     /// The playbook's instructions.
     pub instructions: String,
-}
-
-/// Prompts that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PromptsError {
-    /// A file or folder cannot be read.
-    #[error("{path} cannot be read: {source}")]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file whose name means nothing.
-    #[error(
-        "{file} is no prompt file: expected system.md, playbooks/NAME.md, emails/NAME.md, emails/NAME.LANGUAGE.md, emails/layout.txt or emails/layout.html"
-    )]
-    UnknownFile {
-        /// The file, relative to the folder.
-        file: String,
-    },
-    /// A template that no playbook names: most likely a typo in the file's name.
-    #[error("{file} is used by no playbook: rename it, or name it in a playbook's `template`")]
-    Unused {
-        /// The file, relative to the folder.
-        file: String,
-    },
-    /// A file that is needed and missing.
-    #[error("{file} is missing")]
-    Missing {
-        /// The file, relative to the folder.
-        file: String,
-    },
-    /// A template that cannot be read.
-    #[error("{file} {what}")]
-    Template {
-        /// The file, relative to the folder.
-        file: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// A playbook that cannot be read.
-    #[error(transparent)]
-    Playbook(#[from] PlaybookError),
-    /// A playbook that does not exist.
-    #[error("there is no playbook `{name}`")]
-    NoPlaybook {
-        /// The name asked for.
-        name: String,
-    },
-    /// Rendering failed.
-    #[error("{file} cannot be rendered: {source}")]
-    Render {
-        /// The file, relative to the folder.
-        file: String,
-        /// The engine's words.
-        #[source]
-        source: minijinja::Error,
-    },
 }
 
 impl Prompts {
