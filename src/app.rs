@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use billhook_tools::Exponents;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::agent::brief::Settings;
 use crate::agent::model::Model;
@@ -17,7 +18,8 @@ use crate::agent::rules::Rules;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::StoreFacts;
-use crate::http::{Endpoint, HttpLimits, HttpState};
+use crate::http::serve::serve;
+use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
 use crate::inbox::{Admission, Inbox, InboxTask};
 use crate::outbox::{ChatWebhook, Dispatcher, EmlFolder, Mailer, SmtpMailer, Way, dispatch};
@@ -42,7 +44,10 @@ pub enum Role {
 const SENDING_LEASE: Duration = Duration::from_mins(12);
 
 /// Opens the database, and brings it up to date or refuses it.
-pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<SqlStore>, StoreError> {
+pub async fn open_store(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<SqlStore>, StoreError> {
     let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
     let store = SqlStore::open(config.database.url.expose(), clock, ids, policy(config)).await?;
     if config.database.migrate {
@@ -75,9 +80,8 @@ pub struct App {
     pub worker: Arc<Worker>,
     /// Sends.
     pub dispatcher: Arc<Dispatcher>,
-    /// The routes.
-    pub router: axum::Router,
-    inbox: InboxTask,
+    http: HttpState,
+    inbox: Option<InboxTask>,
     admin_token: SecretString,
     shutdown_timeout: Duration,
 }
@@ -97,10 +101,18 @@ impl App {
         model: Arc<dyn Model>,
     ) -> anyhow::Result<Self> {
         let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
-        let prompts = Arc::new(Prompts::open(config.prompts.folder.as_deref()).context("the prompts cannot be used")?);
+        let prompts = Arc::new(
+            Prompts::open(config.prompts.folder.as_deref())
+                .context("the prompts cannot be used")?,
+        );
         let shared: Arc<dyn Store> = store.clone();
         let (doorbell, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (inbox, task) = Inbox::new(shared.clone(), clock.clone(), config.inbox.max_backlog, doorbell.clone());
+        let (inbox, task) = Inbox::new(
+            shared.clone(),
+            clock.clone(),
+            config.inbox.max_backlog,
+            doorbell.clone(),
+        );
         let ways = ways(config, &clock)?;
         let from = config.email.from.to_string();
         let deciding = Deciding {
@@ -109,11 +121,15 @@ impl App {
             settings: settings(config)?,
             facts: Arc::new(StoreFacts::new(shared.clone())),
             from: from.clone(),
-            no_sales_channel: (!ways.contains_key(&Channel::Sales))
-                .then(|| "no_channel: set SALES_WEBHOOK_URL or SALES_EMAIL to have it sent".to_owned()),
+            no_sales_channel: (!ways.contains_key(&Channel::Sales)).then(|| {
+                "no_channel: set SALES_WEBHOOK_URL or SALES_EMAIL to have it sent".to_owned()
+            }),
         };
-        let retry =
-            RetryPolicy { attempts: config.retry.attempts, base: config.retry.base, max: config.retry.max };
+        let retry = RetryPolicy {
+            attempts: config.retry.attempts,
+            base: config.retry.base,
+            max: config.retry.max,
+        };
         let pace = Pace {
             lease: config.worker.lease,
             batch: u32::try_from(config.worker.batch).unwrap_or(u32::MAX),
@@ -121,14 +137,39 @@ impl App {
             concurrency: config.follow_up.concurrency,
             retry,
         };
-        let worker =
-            Arc::new(Worker::new(shared.clone(), clock.clone(), deciding, pace, doorbell, bell.clone()));
-        let sending = dispatch::Pace { lease: SENDING_LEASE, poll: config.worker.poll, base: retry.base, max: retry.max };
-        let reply_to = config.business.support_email.as_ref().map(ToString::to_string);
-        let dispatcher =
-            Arc::new(Dispatcher::new(shared.clone(), clock.clone(), ways, (from, reply_to), sending, bell));
-        let admin_token = config.server.admin_token.clone().unwrap_or_else(generated_token);
-        let router = crate::http::router(HttpState {
+        let worker = Arc::new(Worker::new(
+            shared.clone(),
+            clock.clone(),
+            deciding,
+            pace,
+            doorbell,
+            bell.clone(),
+        ));
+        let sending = dispatch::Pace {
+            lease: SENDING_LEASE,
+            poll: config.worker.poll,
+            base: retry.base,
+            max: retry.max,
+        };
+        let reply_to = config
+            .business
+            .support_email
+            .as_ref()
+            .map(ToString::to_string);
+        let dispatcher = Arc::new(Dispatcher::new(
+            shared.clone(),
+            clock.clone(),
+            ways,
+            (from, reply_to),
+            sending,
+            bell,
+        ));
+        let admin_token = config
+            .server
+            .admin_token
+            .clone()
+            .unwrap_or_else(generated_token);
+        let http = HttpState {
             store: shared,
             inbox,
             clock: clock.clone(),
@@ -143,20 +184,22 @@ impl App {
                 max_body: config.server.max_body,
                 tolerance: config.stripe.tolerance,
                 request_timeout: config.server.request_timeout,
-                max_failed_verifications_per_minute: config.stripe.max_failed_verifications_per_minute,
+                max_failed_verifications_per_minute: config
+                    .stripe
+                    .max_failed_verifications_per_minute,
             },
             admin_token: admin_token.clone(),
             access_grace: config.access.past_due_grace,
             metrics: Some(crate::telemetry::metrics()?),
-            listen: config.server.listen,
-        });
+            listens_on_loopback: config.server.listen.ip().is_loopback(),
+        };
         Ok(Self {
             store,
             clock,
             worker,
             dispatcher,
-            router,
-            inbox: task,
+            http,
+            inbox: Some(task),
             admin_token,
             shutdown_timeout: config.server.shutdown_timeout,
         })
@@ -167,25 +210,40 @@ impl App {
         &self.admin_token
     }
 
-    /// Runs until the shutdown begins; then finishes what it holds and closes the store.
-    pub async fn serve(self, listener: TcpListener, role: Role, shutdown: &Shutdown) -> anyhow::Result<()> {
-        if role != Role::Work {
-            // The writer outlives the listener: requests that were taken before the stop still get their answer.
-            let writing = tokio_util::sync::CancellationToken::new();
-            let (listening, stop) = (writing.clone(), shutdown.soft().clone());
-            shutdown.spawn_vital("inbox", self.inbox.run(writing));
-            let router = self.router;
-            shutdown.spawn_vital("http", async move {
-                let served = crate::http::serve(listener, router, stop).await;
-                if let Err(error) = served {
-                    tracing::error!(%error, "the listener failed");
-                }
-                listening.cancel();
-            });
-        } else {
-            drop(self.inbox);
-            shutdown.spawn_vital("http", crate::http::serve_health_only(listener, self.router, shutdown.soft().clone()));
+    /// The writer behind the inbox, for whoever runs it by hand instead of [`App::serve`].
+    pub fn take_inbox(&mut self) -> Option<InboxTask> {
+        self.inbox.take()
+    }
+
+    /// The routes of a role: one that only works off takes nothing in.
+    pub fn router(&self, role: Role) -> axum::Router {
+        let mut http = self.http.clone();
+        if role == Role::Work {
+            http.endpoints = Arc::default();
         }
+        router(http)
+    }
+
+    /// Runs until the shutdown begins; then finishes what it holds and closes the store.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        role: Role,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<()> {
+        let router = self.router(role);
+        // The writer outlives the listener: requests that were taken before the stop still get their answer.
+        let writing = CancellationToken::new();
+        let (listening, stop) = (writing.clone(), shutdown.soft().clone());
+        if let Some(inbox) = self.inbox {
+            shutdown.spawn_vital("inbox", inbox.run(writing));
+        }
+        shutdown.spawn_vital("http", async move {
+            if let Err(error) = serve(listener, router, stop).await {
+                tracing::error!(%error, "the listener failed");
+            }
+            listening.cancel();
+        });
         if role != Role::Ingest {
             shutdown.spawn_vital("worker", self.worker.work(shutdown.soft().clone()));
             let (dispatcher, stop) = (self.dispatcher, shutdown.soft().clone());
@@ -198,7 +256,9 @@ impl App {
             anyhow::bail!("a part of the service stopped by itself; see the log above");
         }
         if ending == Ending::Forced {
-            tracing::warn!("stopped before everything was finished; leases end by themselves and the work is taken up again");
+            tracing::warn!(
+                "stopped before everything was finished; leases end by themselves and the work is taken up again"
+            );
         }
         Ok(())
     }
@@ -207,11 +267,17 @@ impl App {
 fn settings(config: &Config) -> anyhow::Result<Settings> {
     let mut exponents = Exponents::stripe();
     for (currency, exponent) in &config.money.exponents {
-        exponents = exponents.with_override(currency, u32::from(*exponent)).context("money.exponents")?;
+        exponents = exponents
+            .with_override(currency, u32::from(*exponent))
+            .context("money.exponents")?;
     }
     Ok(Settings {
         business_name: config.business.name.clone(),
-        support_email: config.business.support_email.as_ref().map(ToString::to_string),
+        support_email: config
+            .business
+            .support_email
+            .as_ref()
+            .map(ToString::to_string),
         locale: config.business.locale.clone(),
         update_payment: config.links.update_payment.clone(),
         allowed_hosts: config.links.allowed_hosts.clone(),
@@ -222,13 +288,24 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
 }
 
 fn endpoints(config: &Config) -> anyhow::Result<BTreeMap<String, Endpoint>> {
-    let secrets = |secrets: &[SecretString]| SigningSecrets::new(secrets.iter().cloned());
+    let secrets = |secrets: &[SecretString]| {
+        SigningSecrets::new(secrets.iter().map(ExposeSecret::expose_secret))
+    };
     let mut endpoints = BTreeMap::new();
     if !config.stripe.webhook_secrets.is_empty() {
-        endpoints.insert(String::new(), Endpoint { secrets: secrets(&config.stripe.webhook_secrets)?, account: None });
+        endpoints.insert(
+            String::new(),
+            Endpoint {
+                secrets: secrets(&config.stripe.webhook_secrets)?,
+                account: None,
+            },
+        );
     }
     for (name, endpoint) in &config.stripe.endpoints {
-        let known = Endpoint { secrets: secrets(&endpoint.secrets)?, account: endpoint.account.clone() };
+        let known = Endpoint {
+            secrets: secrets(&endpoint.secrets)?,
+            account: endpoint.account.clone(),
+        };
         endpoints.insert(name.clone(), known);
     }
     Ok(endpoints)
@@ -239,21 +316,48 @@ fn ways(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Chan
     let (mailer, repeatable): (Arc<dyn Mailer>, bool) = match &config.email.smtp_url {
         Some(url) => {
             let url = SecretString::from(url.expose().to_owned());
-            (Arc::new(SmtpMailer::from_url(&url, clock.clone()).context("SMTP_URL")?), false)
+            (
+                Arc::new(SmtpMailer::from_url(&url, clock.clone()).context("SMTP_URL")?),
+                false,
+            )
         }
-        None => (Arc::new(EmlFolder::new(config.email.folder.clone(), clock.clone())), true),
+        None => (
+            Arc::new(EmlFolder::new(config.email.folder.clone(), clock.clone())),
+            true,
+        ),
     };
-    let mut ways = BTreeMap::from([(Channel::Email, Way::Mail { mailer: mailer.clone(), repeatable })]);
+    let mut ways = BTreeMap::from([(
+        Channel::Email,
+        Way::Mail {
+            mailer: mailer.clone(),
+            repeatable,
+        },
+    )]);
     let internal = [
-        (Channel::Sales, &config.notify.sales_webhook_url, &config.email.sales),
-        (Channel::Finance, &config.notify.finance_webhook_url, &config.email.finance),
+        (
+            Channel::Sales,
+            &config.notify.sales_webhook_url,
+            &config.email.sales,
+        ),
+        (
+            Channel::Finance,
+            &config.notify.finance_webhook_url,
+            &config.email.finance,
+        ),
     ];
     for (channel, webhook, address) in internal {
         if let Some(url) = webhook {
-            let webhook = ChatWebhook::new(url.clone()).with_context(|| format!("the {} webhook", channel.as_str()))?;
+            let webhook = ChatWebhook::new(url.clone())
+                .with_context(|| format!("the {} webhook", channel.as_str()))?;
             ways.insert(channel, Way::Chat(webhook));
         } else if let Some(address) = address {
-            ways.insert(channel, Way::InternalMail { mailer: mailer.clone(), to: address.to_string() });
+            ways.insert(
+                channel,
+                Way::InternalMail {
+                    mailer: mailer.clone(),
+                    to: address.to_string(),
+                },
+            );
         }
     }
     Ok(ways)

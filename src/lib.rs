@@ -4,15 +4,15 @@
 //! ARCHITECTURE.md is the map: which room may use which, and the way of an event through them.
 
 pub mod agent;
-//TMP pub mod app;
+pub mod app;
 //TMP pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod facts;
 pub mod guardrails;
-//TMP pub mod http;
+pub mod http;
 pub mod ids;
-//TMP pub mod inbox;
+pub mod inbox;
 pub mod outbox;
 pub mod shutdown;
 pub mod store;

@@ -5,3 +5,5 @@
 
 #[cfg(test)]
 mod architecture;
+mod follow_ups;
+mod support;
