@@ -232,3 +232,6 @@ impl Component {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
