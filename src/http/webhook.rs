@@ -152,7 +152,7 @@ fn check(
     let signatures: Vec<&[u8]> = headers
         .get_all(SIGNATURE)
         .iter()
-        .map(|value| value.as_bytes())
+        .map(axum::http::HeaderValue::as_bytes)
         .collect();
     verify(
         &signatures,

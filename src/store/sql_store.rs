@@ -7,7 +7,11 @@ use async_trait::async_trait;
 
 use super::database::Database;
 use super::error::StoreError;
-use super::*;
+use super::{
+    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
+    EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Policy,
+    Release, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
 

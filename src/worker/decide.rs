@@ -323,7 +323,7 @@ impl Deciding {
     ) -> NewMessage {
         let mut fields = Vec::new();
         let mut field = |name: &str, value: Option<String>| {
-            fields.extend(value.map(|value| (name.to_owned(), value)))
+            fields.extend(value.map(|value| (name.to_owned(), value)));
         };
         // Sales read amounts as the business writes them, whatever the customer's locale.
         field(

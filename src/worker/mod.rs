@@ -273,7 +273,7 @@ impl Worker {
                 Err(StoreError::Fenced) => return Err(decide::Undecided::Fenced),
                 // The lease may still hold; if it does not, the finishing transaction is refused.
                 Err(error) => {
-                    tracing::warn!(run.id = %run.id, error = %chain(&error), "the lease could not be renewed")
+                    tracing::warn!(run.id = %run.id, error = %chain(&error), "the lease could not be renewed");
                 }
             }
         }

@@ -5,5 +5,7 @@
 
 #[cfg(test)]
 mod architecture;
+#[cfg(test)]
 mod follow_ups;
+#[cfg(test)]
 mod support;

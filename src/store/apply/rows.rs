@@ -33,6 +33,26 @@ statements! {
     CHANGE: "INSERT INTO changes (event, entity, object, field, from_value, to_value, rule, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
 
+/// A row on its way into `objects`.
+struct Put<'a> {
+    kind: &'a str,
+    id: &'a str,
+    customer: Option<String>,
+    created: i64,
+    tie: bool,
+    data: String,
+}
+
+/// What a field was and is, and the rule that says so.
+struct Change<'a> {
+    entity: &'a str,
+    id: &'a str,
+    field: &'a str,
+    from: Option<&'a Value>,
+    to: &'a Value,
+    rule: &'a str,
+}
+
 /// Writes rows for one event, and notes what each write changed and by which rule.
 pub(crate) struct Rows<'a> {
     pub(crate) tx: &'a mut Transaction,
@@ -111,74 +131,62 @@ impl Rows<'_> {
                 .unwrap_or(0);
             let created = projection.row.int("created").unwrap_or(first);
             let data = json(&projection.row);
-            self.put(kind, object, customer, created, projection.tie, &data)
-                .await?;
+            self.put(&Put {
+                kind,
+                id: object,
+                customer,
+                created,
+                tie: projection.tie,
+                data,
+            })
+            .await?;
             let empty = View::default();
             let from: BTreeMap<&str, &Value> = before.as_ref().unwrap_or(&empty).iter().collect();
             for (field, to) in projection.row.iter() {
-                self.note(
-                    kind,
-                    object,
+                self.note(&Change {
+                    entity: kind,
+                    id: object,
                     field,
-                    from.get(field).copied(),
-                    Some(to),
-                    event_type,
-                )
+                    from: from.get(field).copied(),
+                    to,
+                    rule: event_type,
+                })
                 .await?;
             }
         }
         Ok(Some((before, projection)))
     }
 
-    async fn put(
-        &mut self,
-        kind: &str,
-        id: &str,
-        customer: Option<String>,
-        created: i64,
-        tie: bool,
-        data: &str,
-    ) -> Result<(), StoreError> {
-        let created = Timestamp::from_seconds(created);
-        self.tx
-            .run(
-                &PUT,
-                args![
-                    self.account,
-                    self.livemode,
-                    kind,
-                    id,
-                    customer,
-                    created,
-                    tie,
-                    data
-                ],
-            )
-            .await
-            .map(drop)
+    async fn put(&mut self, row: &Put<'_>) -> Result<(), StoreError> {
+        let created = Timestamp::from_seconds(row.created);
+        let values = args![
+            self.account,
+            self.livemode,
+            row.kind,
+            row.id,
+            &row.customer,
+            created,
+            row.tie,
+            &row.data
+        ];
+        self.tx.run(&PUT, values).await.map(drop)
     }
 
-    async fn note(
-        &mut self,
-        entity: &str,
-        id: &str,
-        field: &str,
-        from: Option<&Value>,
-        to: Option<&Value>,
-        rule: &str,
-    ) -> Result<(), StoreError> {
-        let (from, to) = (from.unwrap_or(&Value::Null), to.unwrap_or(&Value::Null));
+    async fn note(&mut self, change: &Change<'_>) -> Result<(), StoreError> {
+        let (from, to) = (change.from.unwrap_or(&Value::Null), change.to);
         if from == to {
             return Ok(());
         }
+        let Change {
+            entity,
+            id,
+            field,
+            rule,
+            ..
+        } = *change;
         let (from, to) = (from.to_string(), to.to_string());
-        self.tx
-            .run(
-                &CHANGE,
-                args![self.event, entity, id, field, &from, &to, rule, self.now],
-            )
-            .await
-            .map(drop)
+        let values = args![self.event, entity, id, field, &from, &to, rule, self.now];
+        self.tx.run(&CHANGE, values).await.map(drop)
     }
 
     /// One object's row.
@@ -270,12 +278,27 @@ impl Rows<'_> {
         if before.as_ref() == Some(&after) {
             return Ok(());
         }
-        self.put(kind, id, customer, created, false, &after.to_string())
-            .await?;
+        self.put(&Put {
+            kind,
+            id,
+            customer,
+            created,
+            tie: false,
+            data: after.to_string(),
+        })
+        .await?;
+        let rule = format!("derive.{kind}");
         for (field, to) in after.as_object().into_iter().flatten() {
             let from = before.as_ref().and_then(|before| before.get(field));
-            self.note(kind, id, field, from, Some(to), &format!("derive.{kind}"))
-                .await?;
+            self.note(&Change {
+                entity: kind,
+                id,
+                field,
+                from,
+                to,
+                rule: &rule,
+            })
+            .await?;
         }
         Ok(())
     }
