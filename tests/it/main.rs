@@ -5,5 +5,9 @@
 
 #[cfg(test)]
 mod architecture;
+#[cfg(test)]
 mod follow_ups;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
 mod support;
