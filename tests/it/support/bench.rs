@@ -38,7 +38,9 @@ pub(crate) async fn open(url: &str) -> SqlStore {
 enum Place {
     Memory,
     File(#[expect(dead_code, reason = "kept so that the folder is removed at the end")] TempDir),
-    Postgres(#[expect(dead_code, reason = "kept so that it is dropped at the end")] PostgresDatabase),
+    Postgres(
+        #[expect(dead_code, reason = "kept so that it is dropped at the end")] PostgresDatabase,
+    ),
 }
 
 /// A migrated store, its clock, and where its data are.
@@ -90,8 +92,7 @@ impl Bench {
 
     /// Another process over the same data: a store of its own with the same clock.
     pub(crate) async fn another_process(&self) -> Arc<SqlStore> {
-        let store =
-            SqlStore::open(&self.url, self.clock.clone(), self.ids.clone(), policy()).await;
+        let store = SqlStore::open(&self.url, self.clock.clone(), self.ids.clone(), policy()).await;
         Arc::new(store.unwrap())
     }
 
@@ -115,7 +116,8 @@ impl Bench {
     /// Asks again until `ask` answers, after a short lease has ended.
     pub(crate) async fn after_lease<T>(&self, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         if !self.is_postgres() {
-            self.clock.advance(self.short_lease() + Duration::from_secs(1));
+            self.clock
+                .advance(self.short_lease() + Duration::from_secs(1));
         }
         for _ in 0..400 {
             if let Some(answer) = ask().await {
