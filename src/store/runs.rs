@@ -46,7 +46,7 @@ statements! {
     INSERT_CALL: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, rule, reason, effect_key, result, at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     /// Waiting for a model is no failure and spends no attempt.
-    GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN $5 ELSE NULL END, \
+    GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN CAST($5 AS BIGINT) END, \
         generation = generation + $6, started_at = CASE WHEN $6 = 1 THEN NULL ELSE started_at END, \
         attempts = CASE WHEN $2 = 'deferred' THEN attempts - 1 ELSE attempts END WHERE id = $1";
     EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND status = 'applied'";

@@ -54,6 +54,7 @@ impl SqlStore {
         let files = [
             super::inbox::ALL,
             super::apply::ALL,
+            super::apply::derived::ALL,
             super::apply::graph::ALL,
             super::apply::rows::ALL,
             super::apply::occurrences::ALL,

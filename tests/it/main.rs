@@ -8,4 +8,6 @@ mod architecture;
 #[cfg(test)]
 mod follow_ups;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod support;
