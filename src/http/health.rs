@@ -1,0 +1,145 @@
+//! Liveness, readiness and metrics. These answer without a token and say nothing about any customer.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::App;
+use super::problem::Problem;
+use crate::store::{Census, StoreError};
+
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What can be counted, and every status that is shown even when it has none: a series that vanishes keeps its last
+/// value in many a dashboard.
+const EVENTS: &[&str] = &["pending", "applied", "retrying", "dead"];
+const RUNS: &[&str] = &["waiting", "running", "deferred"];
+const MESSAGES: &[&str] = &["pending", "sending", "unknown", "held", "failed"];
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+async fn live() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    let (database, migrations, mut cause) = match app.state.store.check().await {
+        Ok(()) => ("ok", "ok", None),
+        Err(error @ (StoreError::SchemaTooNew { .. } | StoreError::SchemaMissing)) => {
+            ("ok", "failing", Some(error))
+        }
+        Err(error) => ("failing", "unknown", Some(error)),
+    };
+    let bound = app.state.inbox.max_backlog();
+    let backlog = if cause.is_some() {
+        "unknown"
+    } else {
+        match app.state.store.backlog(bound.saturating_add(1)).await {
+            Ok(backlog) if backlog <= bound => "ok",
+            Ok(backlog) => {
+                cause = Some(StoreError::Backlog(backlog));
+                "failing"
+            }
+            Err(error) => {
+                cause = Some(error);
+                "unknown"
+            }
+        }
+    };
+    let checks = json!({ "database": database, "migrations": migrations, "backlog": backlog });
+    let Some(cause) = cause else {
+        return Ok(Json(json!({ "status": "ok", "checks": checks })));
+    };
+    let mut problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not-ready",
+        "Not ready",
+        "this process cannot take deliveries now; `checks` names what fails, and the log says why",
+    )
+    .retry_after(Duration::from_secs(5))
+    .caused_by(cause);
+    problem.members.insert("checks".to_owned(), checks);
+    Err(problem)
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let mut text = app
+        .state
+        .metrics
+        .as_ref()
+        .map(|recorded| recorded.render())
+        .unwrap_or_default();
+    match app.state.store.census().await {
+        Ok(census) => text.push_str(&gauges(&census)),
+        // What the process counted itself is needed most when the database is down.
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the store cannot be counted for /metrics"
+            );
+        }
+    }
+    ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text)
+}
+
+fn gauges(census: &Census) -> String {
+    let mut text = String::new();
+    gauge(
+        &mut text,
+        "billhook_events",
+        "Events that are not over, by status.",
+        EVENTS,
+        &census.events,
+    );
+    gauge(
+        &mut text,
+        "billhook_runs",
+        "Runs that are not over, by status.",
+        RUNS,
+        &census.runs,
+    );
+    gauge(
+        &mut text,
+        "billhook_messages",
+        "Messages that are not over, by status.",
+        MESSAGES,
+        &census.messages,
+    );
+    text
+}
+
+fn gauge(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    known: &[&str],
+    counts: &BTreeMap<String, u64>,
+) {
+    let mut all: BTreeMap<&str, u64> = known.iter().map(|status| (*status, 0)).collect();
+    all.extend(
+        counts
+            .iter()
+            .map(|(status, count)| (status.as_str(), *count)),
+    );
+    let mut lines = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
+    for (status, count) in all {
+        // Writing into a string cannot fail.
+        if writeln!(lines, "{name}{{status=\"{status}\"}} {count}").is_err() {
+            return;
+        }
+    }
+    text.push_str(&lines);
+}

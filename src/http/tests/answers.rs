@@ -1,0 +1,149 @@
+//! What all answers have in common, and health.
+
+use insta::{assert_json_snapshot, assert_snapshot};
+
+use super::*;
+
+fn plain(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_a_problem() {
+    let server = Server::new();
+    let answer = server.ask(plain("/nowhere")).await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_json_snapshot!(answer.redacted(), @r#"
+    {
+      "type": "urn:billhook:problem:not-found",
+      "title": "Not found",
+      "status": 404,
+      "detail": "there is nothing at this address",
+      "request_id": "[id]"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_that_says_nothing() {
+    let server = Server::new();
+    server.store.held().panics = true;
+    let answer = server.get("/api/v1/events/evt_1").await;
+    assert!(!answer.text.contains("secret"), "{answer:?}");
+    assert_json_snapshot!(answer.redacted(), @r#"
+    {
+      "type": "urn:billhook:problem:internal",
+      "title": "Internal error",
+      "status": 500,
+      "detail": "something went wrong here; the log says what, under this request id",
+      "request_id": "[id]"
+    }
+    "#);
+    assert_eq!(server.ask(plain("/healthz")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn each_request_has_its_own_id() {
+    let server = Server::new();
+    let mut claimed = plain("/healthz");
+    claimed
+        .headers_mut()
+        .insert("x-request-id", "mine".parse().unwrap());
+    let first = server.ask(claimed).await;
+    let second = server.ask(plain("/healthz")).await;
+    assert_ne!(first.header("x-request-id"), Some("mine"));
+    assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn health_answers_without_a_token() {
+    let server = Server::new();
+    let live = server.ask(plain("/healthz")).await;
+    assert_eq!(
+        (live.status, live.text.as_str()),
+        (StatusCode::OK, r#"{"status":"ok"}"#)
+    );
+    let ready = server.ask(plain("/readyz")).await;
+    assert_eq!(
+        ready.text,
+        r#"{"status":"ok","checks":{"database":"ok","migrations":"ok","backlog":"ok"}}"#
+    );
+}
+
+#[tokio::test]
+async fn readiness_names_what_fails() {
+    let server = Server::new();
+    server.store.held().backlog = 11;
+    let answer = server.ask(plain("/readyz")).await;
+    assert_json_snapshot!(answer.redacted(), @r#"
+    {
+      "type": "urn:billhook:problem:not-ready",
+      "title": "Not ready",
+      "status": 503,
+      "detail": "this process cannot take deliveries now; `checks` names what fails, and the log says why",
+      "request_id": "[id]",
+      "checks": {
+        "database": "ok",
+        "migrations": "ok",
+        "backlog": "failing"
+      }
+    }
+    "#);
+    server.store.held().schema_too_new = true;
+    let checks = server.ask(plain("/readyz")).await.json()["checks"].to_string();
+    assert_eq!(
+        checks,
+        r#"{"database":"ok","migrations":"failing","backlog":"unknown"}"#
+    );
+    server.store.held().broken = true;
+    let checks = server.ask(plain("/readyz")).await.json()["checks"].to_string();
+    assert_eq!(
+        checks,
+        r#"{"database":"failing","migrations":"unknown","backlog":"unknown"}"#
+    );
+    assert_eq!(server.ask(plain("/healthz")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_show_the_census_with_zeros() {
+    let server = Server::new();
+    server
+        .store
+        .held()
+        .census
+        .events
+        .insert("dead".to_owned(), 3);
+    server
+        .store
+        .held()
+        .census
+        .runs
+        .insert("waiting".to_owned(), 2);
+    let answer = server.ask(plain("/metrics")).await;
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert_snapshot!(answer.text, @r#"
+    # HELP billhook_events Events that are not over, by status.
+    # TYPE billhook_events gauge
+    billhook_events{status="applied"} 0
+    billhook_events{status="dead"} 3
+    billhook_events{status="pending"} 0
+    billhook_events{status="retrying"} 0
+    # HELP billhook_runs Runs that are not over, by status.
+    # TYPE billhook_runs gauge
+    billhook_runs{status="deferred"} 0
+    billhook_runs{status="running"} 0
+    billhook_runs{status="waiting"} 2
+    # HELP billhook_messages Messages that are not over, by status.
+    # TYPE billhook_messages gauge
+    billhook_messages{status="failed"} 0
+    billhook_messages{status="held"} 0
+    billhook_messages{status="pending"} 0
+    billhook_messages{status="sending"} 0
+    billhook_messages{status="unknown"} 0
+    "#);
+    server.store.held().broken = true;
+    assert_eq!(server.ask(plain("/metrics")).await.status, StatusCode::OK);
+}

@@ -1,0 +1,139 @@
+//! Which events are worked on: everything that is signed is stored, and this says what is only stored.
+
+use crate::guardrails::mandatory::rule_of;
+use crate::stripe::event::Event;
+
+/// The account of an event that names none, received by an endpoint that names none.
+const OWN_ACCOUNT: &str = "self";
+
+/// What the configuration lets in.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// Whether events about real money are worked on.
+    pub accept_livemode: bool,
+    /// Whether test events are worked on.
+    pub accept_testmode: bool,
+    /// The accounts whose events are worked on; empty for all.
+    pub accounts: Vec<String>,
+}
+
+impl Admission {
+    /// The account an event belongs to, and why nobody will work on it, if so.
+    pub fn judge(&self, event: &Event, endpoint_account: Option<&str>) -> (String, Option<String>) {
+        let account = event
+            .account
+            .as_deref()
+            .or(endpoint_account)
+            .unwrap_or(OWN_ACCOUNT)
+            .to_owned();
+        let ignored = self.reason(event, &account);
+        (account, ignored)
+    }
+
+    fn reason(&self, event: &Event, account: &str) -> Option<String> {
+        let foreign = !self.accounts.is_empty()
+            && account != OWN_ACCOUNT
+            && !self.accounts.iter().any(|own| own == account);
+        if foreign {
+            return Some(format!("account {account} is not among `stripe.accounts`"));
+        }
+        if event.livemode && !self.accept_livemode {
+            return Some(
+                "live events are not accepted: `stripe.accept_livemode` is false".to_owned(),
+            );
+        }
+        if !event.livemode && !self.accept_testmode {
+            return Some(
+                "test events are not accepted: `stripe.accept_testmode` is false".to_owned(),
+            );
+        }
+        if rule_of(&event.kind).is_none() {
+            return Some(format!("nothing handles events of type {}", event.kind));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn event(json: &serde_json::Value) -> Event {
+        Event::parse(json.to_string().as_bytes(), Timestamp::default()).unwrap()
+    }
+
+    fn judged(admission: &Admission, json: &serde_json::Value, endpoint: Option<&str>) -> String {
+        let (account, ignored) = admission.judge(&event(json), endpoint);
+        format!("{account}: {}", ignored.as_deref().unwrap_or("worked on"))
+    }
+
+    fn everything() -> Admission {
+        Admission {
+            accept_livemode: true,
+            accept_testmode: true,
+            accounts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_events_account_wins_over_the_endpoints() {
+        let own = serde_json::json!({"id": "evt_1", "type": "invoice.paid"});
+        let connected =
+            serde_json::json!({"id": "evt_1", "type": "invoice.paid", "account": "acct_2"});
+        let all = everything();
+        assert_eq!(judged(&all, &own, None), "self: worked on");
+        assert_eq!(judged(&all, &own, Some("acct_1")), "acct_1: worked on");
+        assert_eq!(
+            judged(&all, &connected, Some("acct_1")),
+            "acct_2: worked on"
+        );
+    }
+
+    #[test]
+    fn a_type_that_nobody_handles_is_ignored() {
+        let json = serde_json::json!({"id": "evt_1", "type": "radar.early_fraud_warning.created"});
+        assert_eq!(
+            judged(&everything(), &json, None),
+            "self: nothing handles events of type radar.early_fraud_warning.created"
+        );
+    }
+
+    #[test]
+    fn each_mode_can_be_switched_off_alone() {
+        let live = serde_json::json!({"id": "evt_1", "type": "invoice.paid", "livemode": true});
+        let test = serde_json::json!({"id": "evt_1", "type": "invoice.paid", "livemode": false});
+        let only_live = Admission {
+            accept_testmode: false,
+            ..everything()
+        };
+        let only_test = Admission {
+            accept_livemode: false,
+            ..everything()
+        };
+        assert_eq!(judged(&only_live, &live, None), "self: worked on");
+        assert_eq!(judged(&only_test, &test, None), "self: worked on");
+        assert!(judged(&only_live, &test, None).contains("test events are not accepted"));
+        assert!(judged(&only_test, &live, None).contains("live events are not accepted"));
+    }
+
+    #[test]
+    fn other_accounts_are_foreign_and_self_never_is() {
+        let admission = Admission {
+            accounts: vec!["acct_1".to_owned()],
+            ..everything()
+        };
+        let own = serde_json::json!({"id": "evt_1", "type": "invoice.paid"});
+        let foreign =
+            serde_json::json!({"id": "evt_1", "type": "invoice.paid", "account": "acct_2"});
+        assert_eq!(judged(&admission, &own, None), "self: worked on");
+        assert_eq!(
+            judged(&admission, &own, Some("acct_1")),
+            "acct_1: worked on"
+        );
+        assert_eq!(
+            judged(&admission, &foreign, Some("acct_1")),
+            "acct_2: account acct_2 is not among `stripe.accounts`"
+        );
+    }
+}
