@@ -80,7 +80,7 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         .state
         .metrics
         .as_ref()
-        .map(metrics_exporter_prometheus::PrometheusHandle::render)
+        .map(|recorded| recorded.render())
         .unwrap_or_default();
     match app.state.store.census().await {
         Ok(census) => text.push_str(&gauges(&census)),
