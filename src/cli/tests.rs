@@ -1,0 +1,89 @@
+use clap::CommandFactory as _;
+
+use super::failure::{Failure, code, text};
+use super::*;
+use crate::config::ConfigError;
+use crate::store::StoreError;
+
+#[test]
+fn the_commands_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_contract_command_is_there() {
+    for line in [
+        "billhook serve --role ingest --listen 127.0.0.1:0",
+        "billhook demo --keep",
+        "billhook send a b --url http://x --secret whsec_x --shuffle --repeat 2 --concurrency 3 --as-recorded",
+        "billhook events list --json",
+        "billhook --config x.toml events show evt_1",
+        "billhook events retry evt_1",
+        "billhook events types",
+        "billhook outbox list --status sent",
+        "billhook outbox show msg_1",
+        "billhook prompts list",
+        "billhook prompts check",
+        "billhook prompts render payment_failed --event x.json",
+        "billhook tools list",
+        "billhook tools schema send_email",
+        "billhook tools export --check",
+        "billhook migrate",
+        "billhook completions bash",
+    ] {
+        assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+    }
+    assert_eq!(
+        Cli::try_parse_from(["billhook", "send"])
+            .unwrap_err()
+            .exit_code(),
+        2
+    );
+}
+
+#[test]
+fn each_failure_has_its_exit_code() {
+    let broken_pipe = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    for (error, expected) in [
+        (anyhow::Error::new(Failure::No("x".to_owned())), 1),
+        (Failure::Usage("x".to_owned()).into(), 2),
+        (ConfigError::NoWebhookSecret.into(), 2),
+        (StoreError::SchemaTooNew { found: 9, known: 1 }.into(), 2),
+        (StoreError::UnknownUrl.into(), 2),
+        (StoreError::Unreachable(sqlx::Error::PoolTimedOut).into(), 3),
+        (
+            anyhow::Error::new(StoreError::Unreachable(sqlx::Error::PoolTimedOut))
+                .context("while starting"),
+            3,
+        ),
+        (
+            Failure::Configuration(
+                anyhow::Error::new(StoreError::Unreachable(sqlx::Error::PoolTimedOut)).into(),
+            )
+            .into(),
+            3,
+        ),
+        (
+            Failure::Configuration(anyhow::anyhow!("money.exponents").into()).into(),
+            2,
+        ),
+        (Failure::Stdout(broken_pipe()).into(), 0),
+        // Only standard output may break without being an error.
+        (broken_pipe().into(), 3),
+    ] {
+        assert_eq!(code(&error), expected, "{error:#}");
+    }
+}
+
+#[test]
+fn an_error_is_shown_with_its_causes() {
+    let source = sqlx::Error::Io(std::io::Error::other("no\u{1b}[2J route"));
+    let error = anyhow::Error::new(StoreError::Unreachable(source));
+    insta::assert_snapshot!(text(&error), @"");
+}
+
+#[test]
+fn the_help_is_short_and_complete() {
+    let help = Cli::command().term_width(100).render_help().to_string();
+    insta::assert_snapshot!(help, @"");
+}
