@@ -50,7 +50,12 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done · 1 the answer is no · 2 wrong usage or configuration · 3 the outside world failed
+Exit codes:
+  0  done
+  1  the answer is no: a failed check, an answer other than 2xx, no such id
+  2  wrong usage or configuration
+  3  the outside world failed: database, network
+
 Try `billhook demo`: it needs nothing configured.";
 
 #[derive(Debug, Subcommand)]

@@ -156,7 +156,7 @@ fn settings(folder: &Path, secret: &SecretString) -> String {
          [follow_up]\nsettle = \"1s\"\n\
          [worker]\npoll = \"100ms\"\n\
          [sales.high_value]\ndefault = 500\njpy = 75000\n\
-         [telemetry]\nlog = \"warn\"\n",
+         [telemetry]\nlog = \"error\"\n",
         secret = quoted(secret.expose_secret()),
         database = quoted(&format!("sqlite://{database}")),
         mail = quoted(&folder.join("mail").display().to_string()),

@@ -41,10 +41,9 @@ impl Failure {
         match self {
             Self::No(_) => NO,
             Self::Usage(_) | Self::Configuration(_) => USAGE,
-            Self::Outside(_) => OUTSIDE,
             // `billhook events list | head` ends well.
             Self::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
-            Self::Stdout(_) => OUTSIDE,
+            Self::Outside(_) | Self::Stdout(_) => OUTSIDE,
         }
     }
 }
@@ -56,16 +55,6 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(failure) = cause.downcast_ref::<Failure>() {
-        // A store that does not answer is not a matter of configuration, wherever it was noticed.
-        if let Failure::Configuration(source) = failure {
-            let mut below: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
-            while let Some(cause) = below {
-                if let Some(code) = of_cause(cause) {
-                    return Some(code);
-                }
-                below = cause.source();
-            }
-        }
         return Some(failure.code());
     }
     if let Some(error) = cause.downcast_ref::<StoreError>() {

@@ -2,13 +2,20 @@
 
 use std::io::{BufWriter, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use super::failure::Failure;
 
 /// The width of tables where nobody says how wide the terminal is.
 const WIDTH: u16 = 120;
+
+/// One line under the header and nothing else: tables are copied from as often as they are read.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Columns that are never wrapped: half an id cannot be copied.
+const WHOLE: [&str; 4] = ["id", "time", "event", "received"];
 
 /// Standard output. Everything a command answers goes through here; logs and errors never do.
 pub(super) struct Output {
@@ -63,12 +70,19 @@ impl Output {
     ) -> anyhow::Result<()> {
         let mut table = Table::new();
         table
-            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .load_style(STYLE)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(self.width)
             .set_header(header.iter().map(ToString::to_string));
         for row in rows {
             table.add_row(row.iter().map(|cell| clean_lines(cell)));
+        }
+        for (index, name) in header.iter().enumerate() {
+            if WHOLE.contains(name)
+                && let Some(column) = table.column_mut(index)
+            {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         let text: Vec<String> = table
             .lines()

@@ -28,7 +28,7 @@ pub(super) struct Send {
     /// The endpoint to post to
     #[arg(long, default_value = "http://127.0.0.1:8080/stripe/webhook")]
     url: String,
-    /// The signing secret, instead of the first of STRIPE_WEBHOOK_SECRET
+    /// The signing secret, instead of the first of `STRIPE_WEBHOOK_SECRET`
     #[arg(long)]
     secret: Option<String>,
     /// Post in a random order

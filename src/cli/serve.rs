@@ -12,6 +12,7 @@ use super::output::Output;
 use super::{Answer, Surroundings};
 use crate::app::{App, Role};
 use crate::shutdown::Shutdown;
+use crate::store::StoreError;
 use crate::telemetry;
 
 #[derive(Debug, Args)]
@@ -110,5 +111,12 @@ pub(super) async fn build(
 ) -> anyhow::Result<App> {
     App::build(config, around.clock.clone())
         .await
-        .map_err(|error| Failure::Configuration(error.into()).into())
+        .map_err(|error| {
+            // A store says by itself whose fault it is.
+            if error.downcast_ref::<StoreError>().is_some() {
+                error
+            } else {
+                Failure::Configuration(error.into()).into()
+            }
+        })
 }

@@ -197,7 +197,7 @@ fn follow_up(
         output.line("  nobody could be written to: the customer has no address on file")?;
     }
     for message in &event.messages {
-        output.line(format!("  {}", describe_message(message)))?;
+        output.line(format!("  {}", describe_message(message, waits.now)))?;
     }
     if event.tool_calls.is_empty() && run.status == "done" {
         output.line("  nothing was owed and nothing was asked for")?;
@@ -248,41 +248,41 @@ fn waiting(event: &EventRecord, run: &RunRecord, waits: &Waits) -> Option<String
 }
 
 fn describe(call: &ToolCallRecord) -> String {
-    let mut text = format!(
-        "{}  {} by {}: {}",
-        short(&call.at),
-        clean(&call.tool),
-        call.by,
-        call.verdict
-    );
+    let mut verdict = format!("{} by {}: {}", clean(&call.tool), call.by, call.verdict);
     if let Some(rule) = &call.rule {
-        text.push_str(&format!(" by rule {}", clean(rule)));
+        verdict = format!("{verdict} by rule {}", clean(rule));
     }
-    if let Some(reason) = &call.reason {
-        text.push_str(&format!(", {}", clean(reason)));
-    }
-    if let Some(effect) = &call.effect {
-        text.push_str(&format!(", effect {effect}"));
-    }
-    text
+    let parts = [
+        Some(verdict),
+        call.reason.as_deref().map(clean),
+        call.effect
+            .as_ref()
+            .map(|effect| format!("effect {effect}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{}  {}", short(&call.at), parts.join(", "))
 }
 
-fn describe_message(message: &MessageRecord) -> String {
-    let mut text = format!(
+fn describe_message(message: &MessageRecord, now: Timestamp) -> String {
+    let status = match &message.sent_at {
+        Some(sent) => format!("{} at {}", message.status, short(sent)),
+        None => message.status.clone(),
+    };
+    let later = message
+        .not_before
+        .as_deref()
+        .filter(|moment| parse(moment).is_some_and(|moment| moment > now));
+    let parts = [
+        Some(status),
+        later.map(|moment| format!("not before {}", short(moment))),
+        message.reason.as_deref().map(clean),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!(
         "message {} to {} \"{}\": {}",
         clean(&message.id),
         recipient(message),
         clean(&message.subject),
-        message.status
-    );
-    if let Some(sent) = &message.sent_at {
-        text.push_str(&format!(" at {}", short(sent)));
-    }
-    if let Some(not_before) = &message.not_before {
-        text.push_str(&format!(", not before {}", short(not_before)));
-    }
-    if let Some(reason) = &message.reason {
-        text.push_str(&format!(", {}", clean(reason)));
-    }
-    text
+        parts.join(", ")
+    )
 }

@@ -115,7 +115,7 @@ pub(in crate::cli) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<Recorded>, F
 }
 
 fn newlines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+    bytes.split(|byte| *byte == b'\n').count().saturating_sub(1)
 }
 
 /// The items of an array or of one of Stripe's lists; anything else is given back.
