@@ -2,4 +2,5 @@
 
 pub(crate) mod app;
 pub(crate) mod bench;
+pub(crate) mod fixture;
 pub(crate) mod services;
