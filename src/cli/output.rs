@@ -39,6 +39,16 @@ impl Output {
         }
     }
 
+    /// Writes nowhere: for tests of what a command does.
+    #[cfg(test)]
+    pub(super) fn silent() -> Self {
+        Self {
+            to: Box::new(std::io::sink()),
+            json: false,
+            width: WIDTH,
+        }
+    }
+
     /// Whether the answer is wanted as JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json

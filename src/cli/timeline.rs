@@ -286,3 +286,6 @@ fn describe_message(message: &MessageRecord, now: Timestamp) -> String {
         parts.join(", ")
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn export_writes_what_check_then_accepts() {
         let folder = tempfile::tempdir().unwrap();
-        let mut output = Output::stdout(true);
+        let mut output = Output::silent();
         assert_eq!(
             export(folder.path(), true, &mut output).unwrap(),
             Answer::No
