@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod convergence;
+#[cfg(test)]
 mod follow_ups;
 #[cfg(test)]
 mod store;
