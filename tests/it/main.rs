@@ -7,6 +7,7 @@
 mod architecture;
 #[cfg(test)]
 mod cli;
+mod convergence;
 #[cfg(test)]
 mod follow_ups;
 #[cfg(test)]

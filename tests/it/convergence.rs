@@ -1,0 +1,188 @@
+//! The second promise: any order, any duplicates, one business state.
+//!
+//! Histories are drawn from a seed, told once in their own order, and then again shuffled, repeated, in batches, with
+//! workers that stop halfway. A failing history is shrunk and printed with its seed; `BILLHOOK_TEST_SEED` starts from
+//! that seed, `BILLHOOK_TEST_HISTORIES` says how many are tried.
+
+mod delivery;
+mod history;
+mod orderings;
+mod renewal;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+
+use self::delivery::{Manner, Stage};
+use self::history::{History, Telling};
+use crate::support::bench::Bench;
+use crate::support::services::variable;
+
+/// Shuffles tried of each history.
+const SHUFFLES: u64 = 2;
+
+fn number(name: &str, default: u64) -> u64 {
+    variable(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// A shuffled telling of everything, with some of it told more than once.
+fn shuffled(once: &[Telling], rng: &mut StdRng) -> Vec<Telling> {
+    let mut tellings = once.to_vec();
+    for telling in once {
+        while rng.random_bool(0.15) {
+            tellings.push(*telling);
+        }
+    }
+    match rng.random_range(0..4) {
+        // Backwards, and nearly in order, are orders that a plain shuffle hardly ever finds.
+        0 => tellings.reverse(),
+        1 => {
+            for _ in 0..3 {
+                let (a, b) = (
+                    rng.random_range(0..tellings.len()),
+                    rng.random_range(0..tellings.len()),
+                );
+                tellings.swap(a, b);
+            }
+        }
+        _ => tellings.shuffle(rng),
+    }
+    tellings
+}
+
+/// What differs between two states, readably.
+fn difference(expected: &[String], found: &[String]) -> String {
+    let mut text = String::new();
+    for line in expected.iter().filter(|line| !found.contains(line)) {
+        text += &format!("  in order: {line}\n");
+    }
+    for line in found.iter().filter(|line| !expected.contains(line)) {
+        text += &format!("  shuffled: {line}\n");
+    }
+    text
+}
+
+/// Tells one history in order and shuffled; what differs, if anything does.
+async fn try_history(
+    stage: &mut Stage,
+    history: &History,
+    seed: u64,
+    manner: Manner,
+) -> Option<(Vec<Telling>, String)> {
+    let expected = stage
+        .tell(history, &history.tellings, Manner::OneByOne, 0)
+        .await;
+    for shuffle in 0..SHUFFLES {
+        let mut rng = StdRng::seed_from_u64(seed ^ (shuffle + 1) << 40);
+        let tellings = shuffled(&history.tellings, &mut rng);
+        let found = stage.tell(history, &tellings, manner, rng.random()).await;
+        if found != expected {
+            return Some((tellings, difference(&expected, &found)));
+        }
+    }
+    None
+}
+
+/// Leaves out what the failure does not need. Deliveries are one by one here, so that each try is the same each time.
+async fn shrunk(
+    stage: &mut Stage,
+    history: &History,
+    tellings: &[Telling],
+) -> Option<(Vec<Telling>, Vec<Telling>, String)> {
+    let mut in_order = history.tellings.clone();
+    let mut shuffled = tellings.to_vec();
+    let mut smallest = None;
+    let mut at = 0;
+    // The first round leaves nothing out.
+    let mut candidate = (in_order.clone(), shuffled.clone());
+    loop {
+        let expected = stage.tell(history, &candidate.0, Manner::OneByOne, 0).await;
+        let found = stage.tell(history, &candidate.1, Manner::OneByOne, 0).await;
+        if found != expected {
+            (in_order, shuffled) = candidate;
+            smallest = Some((
+                in_order.clone(),
+                shuffled.clone(),
+                difference(&expected, &found),
+            ));
+        } else if smallest.is_none() {
+            return None;
+        } else {
+            at += 1;
+        }
+        let Some(left_out) = in_order.get(at).copied() else {
+            return smallest;
+        };
+        let without = |list: &[Telling]| list.iter().copied().filter(|t| *t != left_out).collect();
+        candidate = (without(&in_order), without(&shuffled));
+    }
+}
+
+async fn converge(stage: &mut Stage, first: u64, count: u64, manner: Manner) {
+    let mut told = 0;
+    for seed in first..first + count {
+        let history = History::draw(seed);
+        told += history.tellings.len();
+        if let Some((tellings, difference)) = try_history(stage, &history, seed, manner).await {
+            let report = match shrunk(stage, &history, &tellings).await {
+                Some((in_order, shuffled, difference)) => format!(
+                    "in order:\n{}shuffled, one by one:\n{}{difference}",
+                    history.shown(&in_order),
+                    history.shown(&shuffled)
+                ),
+                None => format!(
+                    "only when delivered as {manner:?}; in order:\n{}shuffled:\n{}{difference}",
+                    history.shown(&history.tellings),
+                    history.shown(&tellings)
+                ),
+            };
+            panic!(
+                "history {seed} does not converge (BILLHOOK_TEST_SEED={seed} BILLHOOK_TEST_HISTORIES=1)\n{report}"
+            );
+        }
+        stage.forget().await;
+    }
+    println!(
+        "{count} histories from seed {first} converged: {told} deliveries, each history told {} times",
+        SHUFFLES + 1
+    );
+}
+
+async fn on_sqlite(shard: u64) {
+    let count = number("BILLHOOK_TEST_HISTORIES", 500);
+    let first = number("BILLHOOK_TEST_SEED", 1 + shard * count);
+    converge(
+        &mut Stage::new(Bench::in_memory().await).await,
+        first,
+        count,
+        Manner::Interrupted,
+    )
+    .await;
+}
+
+// Two tests, because each runs on one core.
+#[tokio::test]
+async fn the_first_histories_converge_on_sqlite() {
+    on_sqlite(0).await;
+}
+
+#[tokio::test]
+async fn the_other_histories_converge_on_sqlite() {
+    on_sqlite(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_converge_on_postgres_with_two_workers() {
+    let Some(bench) = Bench::postgres().await else {
+        return;
+    };
+    let count = number("BILLHOOK_TEST_HISTORIES", 100);
+    let first = number("BILLHOOK_TEST_SEED", 100_001);
+    converge(
+        &mut Stage::new(bench).await,
+        first,
+        count,
+        Manner::Concurrent,
+    )
+    .await;
+}
