@@ -7,6 +7,7 @@
 mod architecture;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod convergence;
 #[cfg(test)]
 mod follow_ups;
