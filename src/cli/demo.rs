@@ -168,9 +168,10 @@ fn introduce(stage: &Stage, url: &str, output: &mut Output) -> anyhow::Result<()
         "billhook demo: a service at {url} with its database and mails in {}",
         stage.folder.display()
     ))?;
-    output.line(
-        "`follow_up.settle` is shortened from 10 s to 1 s; everything else is as it is served",
-    )?;
+    output.line(format!(
+        "`follow_up.settle` is shortened from 10 s to 1 s; this and every other setting is in {}",
+        stage.file.display()
+    ))?;
     output.flush()
 }
 
