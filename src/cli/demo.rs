@@ -71,7 +71,7 @@ impl Demo {
             }
             played = Box::pin(play::play(&stage, &url, store.as_ref(), around.clock.as_ref())) => played?,
         };
-        let wrong = verdict::differences(&played, stage.config.model.is_configured());
+        let wrong = verdict::differences(&played);
         tell(&stage, &played, &wrong, output)?;
         if self.keep {
             if !output.is_json() {
@@ -164,17 +164,13 @@ fn settings(folder: &Path, secret: &SecretString) -> String {
 }
 
 fn introduce(stage: &Stage, url: &str, output: &mut Output) -> anyhow::Result<()> {
-    let who = if stage.config.model.is_configured() {
-        format!("the model {}", stage.config.model.name)
-    } else {
-        "the built-in rules (set OPENAI_API_KEY for a model)".to_owned()
-    };
     output.line(format!(
         "billhook demo: a service at {url} with its database and mails in {}",
         stage.folder.display()
     ))?;
     output.line(format!(
-        "follow-ups are chosen by {who}; `follow_up.settle` is shortened from 10 s to 1 s"
+        "`follow_up.settle` is shortened from 10 s to 1 s; this and every other setting is in {}",
+        stage.file.display()
     ))?;
     output.flush()
 }

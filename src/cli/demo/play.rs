@@ -1,6 +1,6 @@
 //! Posting the sample events and gathering what became of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -86,6 +86,16 @@ pub(super) struct Played {
     pub(super) schedules: Vec<Schedule>,
     /// Status of rows that the self-check looks at.
     pub(super) states: BTreeMap<String, String>,
+}
+
+impl Played {
+    /// Who decided follow-ups: `rules`, or a model's name.
+    pub(super) fn deciders(&self) -> BTreeSet<&str> {
+        self.scenes
+            .iter()
+            .filter_map(|scene| scene.record.as_ref()?.run.as_ref()?.model.as_deref())
+            .collect()
+    }
 }
 
 /// Posts all samples, waits until nothing is left to do now, and gathers what happened.

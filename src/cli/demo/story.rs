@@ -20,6 +20,16 @@ pub(super) fn print(played: &Played, output: &mut Output) -> anyhow::Result<()> 
         ],
         played.scenes.iter().map(row),
     )?;
+    let deciders: Vec<&str> = played.deciders().into_iter().collect();
+    let hint = if deciders == ["rules"] {
+        " (the built-in ones: no model was asked)"
+    } else {
+        ""
+    };
+    output.line(format!(
+        "\nfollow-ups were decided by: {}{hint}",
+        clean(&deciders.join(", "))
+    ))?;
     output.line("\nmails written:")?;
     for mail in &played.mails {
         output.line(format!("  {}", clean(&mail.file)))?;

@@ -7,13 +7,13 @@ use crate::cli::timeline::nobody_to_write_to;
 
 /// Everything that differs, one sentence each. A model may tell sales more often than the rules; nothing else is its
 /// choice.
-pub(super) fn differences(played: &Played, by_model: bool) -> Vec<String> {
+pub(super) fn differences(played: &Played) -> Vec<String> {
     let mut wrong = Vec::new();
     answers(played, &mut wrong);
     mails(played, &mut wrong);
     let notices = sorted(played.notices.iter().map(|notice| notice.event.as_str()));
     let told = ["evt_demo_14", "evt_demo_21"];
-    if by_model {
+    if played.deciders().iter().any(|decider| *decider != "rules") {
         for event in told.iter().filter(|event| !notices.contains(event)) {
             wrong.push(format!("sales were not told of {event}"));
         }
