@@ -5,5 +5,7 @@
 
 #[cfg(test)]
 mod architecture;
+#[cfg(test)]
+mod cli;
 mod follow_ups;
 mod support;

@@ -1,0 +1,218 @@
+//! `billhook events`: the inbox.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::output::{Output, clean};
+use super::{Answer, Surroundings, timeline};
+use crate::agent::prompts::Prompts;
+use crate::guardrails::mandatory::RULES;
+use crate::store::{EventFilter, EventRecord, Page, Retried, Store as _};
+
+/// What may be asked for.
+const STATUSES: [&str; 6] = ["pending", "applied", "done", "ignored", "retrying", "dead"];
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Events {
+    /// List events, newest first
+    List(List),
+    /// Show what an event changed, and what follows from it
+    Show {
+        /// The event
+        id: String,
+    },
+    /// Try a dead or retrying event again, at the stage where it failed
+    Retry {
+        /// The event
+        id: String,
+    },
+    /// List the event types that are handled; all others are stored and ignored
+    Types,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Only those in this status
+    #[arg(long, value_parser = STATUSES)]
+    status: Option<String>,
+    /// Only those of this type
+    #[arg(long, value_name = "TYPE")]
+    r#type: Option<String>,
+    /// Only those of this customer
+    #[arg(long, value_name = "ID")]
+    customer: Option<String>,
+    /// How many
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: u32,
+    /// Go on after this event
+    #[arg(long, value_name = "ID")]
+    starting_after: Option<String>,
+}
+
+impl Events {
+    pub(super) async fn run(
+        self,
+        around: &Surroundings,
+        output: &mut Output,
+    ) -> anyhow::Result<Answer> {
+        match self {
+            Self::List(asked) => list(asked, around, output).await,
+            Self::Show { id } => show(&id, around, output).await,
+            Self::Retry { id } => retry(&id, around, output).await,
+            Self::Types => types(around, output),
+        }
+    }
+}
+
+async fn list(asked: List, around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
+    let store = around.store().await?;
+    let List {
+        status,
+        r#type,
+        customer,
+        limit,
+        starting_after,
+    } = asked;
+    let filter = EventFilter {
+        event_type: r#type,
+        status,
+        customer,
+        created_from: None,
+    };
+    let page = Page {
+        limit,
+        starting_after,
+    };
+    let events = store.events(&filter, &page).await?;
+    store.close().await;
+    if output.is_json() {
+        output.json(&events)?;
+    } else if events.data.is_empty() {
+        output.line("no events")?;
+    } else {
+        output.table(
+            &["received", "id", "type", "customer", "status", "why"],
+            events.data.iter().map(row),
+        )?;
+        if let Some(last) = events.data.last().filter(|_| events.has_more) {
+            output.line(format!("more: add --starting-after {}", clean(&last.id)))?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn row(event: &EventRecord) -> Vec<String> {
+    vec![
+        timeline::short(&event.received_at),
+        clean(&event.id),
+        clean(&event.r#type),
+        clean(event.customer.as_deref().unwrap_or_default()),
+        event.status.clone(),
+        clean(event.last_error.as_deref().unwrap_or_default()),
+    ]
+}
+
+async fn show(id: &str, around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
+    let config = around.config()?;
+    let store = crate::app::open_store(&config, around.clock.clone()).await?;
+    let Some(mut event) = store.event(id).await? else {
+        return Err(missing(id).into());
+    };
+    // An event shows its run without the journal; here all of it is wanted.
+    if let Some(run) = &event.run
+        && let Some(whole) = store.run(&run.id).await?
+    {
+        event.run = Some(whole);
+    }
+    if output.is_json() {
+        output.json(&event)?;
+    } else {
+        let unapplied = match &event.customer {
+            Some(customer) => {
+                let filter = EventFilter {
+                    status: Some("pending".to_owned()),
+                    customer: Some(customer.clone()),
+                    ..EventFilter::default()
+                };
+                let page = Page {
+                    limit: 100,
+                    starting_after: None,
+                };
+                store.events(&filter, &page).await?.data.len()
+            }
+            None => 0,
+        };
+        let waits = timeline::Waits {
+            settle: config.follow_up.settle,
+            decide_by: config.follow_up.decide_by,
+            unapplied,
+            now: around.clock.now(),
+        };
+        timeline::print(&event, &waits, output)?;
+    }
+    store.close().await;
+    Ok(Answer::Yes)
+}
+
+fn missing(id: &str) -> Failure {
+    Failure::No(format!(
+        "there is no event `{id}` in the inbox; `billhook events list` names those there are"
+    ))
+}
+
+async fn retry(id: &str, around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
+    let store = around.store().await?;
+    let retried = store.retry_event(id).await?;
+    store.close().await;
+    match retried {
+        Retried::Retrying => {
+            if output.is_json() {
+                output.json(&json!({"object": "event_record", "id": id, "status": "retrying"}))?;
+            } else {
+                output.line(format!("{id} is tried again as soon as a worker is free"))?;
+            }
+            Ok(Answer::Yes)
+        }
+        Retried::NotDead => Err(Failure::No(format!(
+            "`{id}` is neither dead nor retrying, so there is nothing to try again; see `billhook events show {id}`"
+        ))
+        .into()),
+        Retried::Missing => Err(missing(id).into()),
+    }
+}
+
+fn types(around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
+    let prompts = Prompts::open(around.config()?.prompts.folder.as_deref())?;
+    let leads = |event_type: &str| prompts.led_by(event_type).map(|book| book.name.clone());
+    if output.is_json() {
+        let data: Vec<_> = RULES
+            .iter()
+            .map(|rule| {
+                json!({
+                    "type": rule.event_type,
+                    "object": rule.family.as_str(),
+                    "keeps_state": rule.keeps_row,
+                    "playbook": leads(rule.event_type),
+                })
+            })
+            .collect();
+        output.json(&json!({"object": "list", "data": data, "has_more": false}))?;
+        return Ok(Answer::Yes);
+    }
+    let rows = RULES.iter().map(|rule| {
+        let kept = if rule.keeps_row {
+            "its row and links"
+        } else {
+            "links only"
+        };
+        vec![
+            rule.event_type.to_owned(),
+            rule.family.to_string(),
+            kept.to_owned(),
+            leads(rule.event_type).unwrap_or_default(),
+        ]
+    });
+    output.table(&["type", "object", "state kept", "may lead to"], rows)?;
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,291 @@
+//! An event's story for a person: received, applied, what follows, and what a follow-up still waits for.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::outbox::recipient;
+use super::output::{Output, clean};
+use crate::clock::Timestamp;
+use crate::store::{EventRecord, MessageRecord, RunRecord, ToolCallRecord};
+use crate::stripe::text::clip;
+
+/// The longest value that is shown on one line.
+const MAX_VALUE_CHARS: usize = 120;
+
+/// What is known about waiting.
+pub(super) struct Waits {
+    /// `follow_up.settle`.
+    pub(super) settle: Duration,
+    /// `follow_up.decide_by`.
+    pub(super) decide_by: Duration,
+    /// Events of the same customer that are not applied yet.
+    pub(super) unapplied: usize,
+    /// The time.
+    pub(super) now: Timestamp,
+}
+
+/// A stored time to the second, as people read it.
+pub(super) fn short(iso: &str) -> String {
+    parse(iso).map_or_else(
+        || clean(iso),
+        |time| {
+            Timestamp::from_seconds(time.seconds())
+                .iso()
+                .replace('T', " ")
+        },
+    )
+}
+
+fn parse(iso: &str) -> Option<Timestamp> {
+    let moment: jiff::Timestamp = iso.parse().ok()?;
+    Some(Timestamp(moment.as_microsecond()))
+}
+
+/// A JSON value without quotes where it is text.
+pub(super) fn plain(value: &Value) -> String {
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    clean(clip(&text, MAX_VALUE_CHARS))
+}
+
+/// Prints the whole story.
+pub(super) fn print(event: &EventRecord, waits: &Waits, output: &mut Output) -> anyhow::Result<()> {
+    let mode = if event.livemode { "live" } else { "test" };
+    output.line(format!(
+        "{}  {}  {}",
+        clean(&event.id),
+        clean(&event.r#type),
+        event.status
+    ))?;
+    output.line(format!(
+        "account {}, {mode} mode, customer {}, API version {}",
+        clean(&event.account),
+        clean(event.customer.as_deref().unwrap_or("none")),
+        clean(event.api_version.as_deref().unwrap_or("unknown")),
+    ))?;
+    output.line("")?;
+    output.line(format!("{}  created at Stripe", short(&event.created)))?;
+    for (number, delivery) in event.deliveries.iter().enumerate() {
+        let text = |field: &str| delivery.get(field).map(plain).unwrap_or_default();
+        let again = if number == 0 {
+            ""
+        } else {
+            " again, and answered as a duplicate"
+        };
+        output.line(format!(
+            "{}  received{again}, at endpoint {}",
+            short(&text("received_at")),
+            text("endpoint")
+        ))?;
+    }
+    applied(event, output)?;
+    output.line("")?;
+    match &event.run {
+        Some(run) => follow_up(event, run, waits, output),
+        None => output.line(none(event)),
+    }
+}
+
+fn applied(event: &EventRecord, output: &mut Output) -> anyhow::Result<()> {
+    match (event.status.as_str(), event.last_error.as_deref()) {
+        ("pending", _) => return output.line("waits to be applied"),
+        ("ignored", why) => {
+            return output.line(format!(
+                "ignored: {}",
+                clean(why.unwrap_or("nobody handles it"))
+            ));
+        }
+        (status @ ("retrying" | "dead"), why) => output.line(format!(
+            "{status} after {} failed tries: {}{}",
+            event.attempts,
+            clean(why.unwrap_or("no reason was kept")),
+            if status == "dead" {
+                format!(
+                    "; when the cause is gone, `billhook events retry {}`",
+                    clean(&event.id)
+                )
+            } else {
+                String::new()
+            }
+        ))?,
+        _ => {}
+    }
+    if event.changes.is_empty() {
+        if matches!(event.status.as_str(), "applied" | "done") {
+            output.line(if event.stale {
+                "applied: everything it says was known, or known better"
+            } else {
+                "applied: no field changed"
+            })?;
+        }
+        return Ok(());
+    }
+    output.line("applied by rule:")?;
+    for change in &event.changes {
+        let text = |field: &str| change.get(field).map(plain).unwrap_or_default();
+        output.line(format!(
+            "  {} {}: {} {} -> {}  ({})",
+            text("entity"),
+            text("id"),
+            text("field"),
+            text("from"),
+            text("to"),
+            text("rule")
+        ))?;
+    }
+    Ok(())
+}
+
+/// Why nothing follows.
+fn none(event: &EventRecord) -> &'static str {
+    match event.status.as_str() {
+        "pending" | "retrying" => "what follows is decided when it is applied",
+        "ignored" | "dead" => "nothing follows from it",
+        _ if event.occurrence.is_some() => {
+            "no follow-up: it only confirms what another event leads, or it was older than `follow_up.max_age` when it came"
+        }
+        _ => "no follow-up: it changes state and asks for nothing else",
+    }
+}
+
+fn follow_up(
+    event: &EventRecord,
+    run: &RunRecord,
+    waits: &Waits,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    output.line(format!(
+        "follow-up {} by playbook {}: {}",
+        clean(&run.id),
+        clean(&run.playbook),
+        run.status
+    ))?;
+    output.line(format!("  about {}", clean(&run.occurrence)))?;
+    if run.event != event.id {
+        output.line(format!(
+            "  led by {}, which tells the same fact",
+            clean(&run.event)
+        ))?;
+    }
+    if let Some(waiting) = waiting(event, run, waits) {
+        output.line(format!("  {waiting}"))?;
+    }
+    if let Some(reason) = &run.reason {
+        output.line(format!("  because: {}", clean(reason)))?;
+    }
+    if let Some(model) = &run.model {
+        output.line(format!(
+            "  decided by {}, prompts {}",
+            clean(model),
+            clean(clip(run.prompt_hash.as_deref().unwrap_or("unknown"), 12))
+        ))?;
+    }
+    if let (Some(started), Some(ended)) = (&run.started_at, &run.ended_at) {
+        output.line(format!(
+            "  {} to {}, {} steps",
+            short(started),
+            short(ended),
+            run.steps.len()
+        ))?;
+    }
+    for call in &event.tool_calls {
+        output.line(format!("  {}", describe(call)))?;
+    }
+    if !event.tool_calls.is_empty() && nobody_to_write_to(&event.tool_calls) {
+        output.line("  nobody could be written to: the customer has no address on file")?;
+    }
+    for message in &event.messages {
+        output.line(format!("  {}", describe_message(message, waits.now)))?;
+    }
+    if event.tool_calls.is_empty() && run.status == "done" {
+        output.line("  nothing was owed and nothing was asked for")?;
+    }
+    Ok(())
+}
+
+/// Whether a mail was refused for want of an address.
+pub(super) fn nobody_to_write_to(calls: &[ToolCallRecord]) -> bool {
+    calls
+        .iter()
+        .any(|call| call.rule.as_deref() == Some("no_recipient"))
+}
+
+/// What a follow-up that is not over waits for.
+fn waiting(event: &EventRecord, run: &RunRecord, waits: &Waits) -> Option<String> {
+    let due = parse(&run.due_at)?;
+    let received = parse(&event.received_at)?;
+    match run.status.as_str() {
+        "waiting" if waits.now < due => {
+            let settled = received.plus(waits.settle);
+            Some(if run.started_at.is_some() {
+                format!("its last try failed; it is tried again at {due}")
+            } else if run.event == event.id && due > settled {
+                format!(
+                    "waits until {due}: the invoice of this payment may still arrive and take over"
+                )
+            } else {
+                format!(
+                    "waits for its settle window until {due}: events about the same fact gather"
+                )
+            })
+        }
+        "waiting" if waits.unapplied > 0 => Some(format!(
+            "is due since {due} and waits for {} received events of this customer to be applied",
+            waits.unapplied
+        )),
+        "waiting" => Some(format!(
+            "is due since {due} and waits for a worker, or for another follow-up of this customer"
+        )),
+        "running" => Some("is being decided now".to_owned()),
+        "deferred" => Some(format!(
+            "waits for the model, which is asked again at {due}; about {} the rules decide instead",
+            received.plus(waits.settle).plus(waits.decide_by)
+        )),
+        _ => None,
+    }
+}
+
+fn describe(call: &ToolCallRecord) -> String {
+    let mut verdict = format!("{} by {}: {}", clean(&call.tool), call.by, call.verdict);
+    if let Some(rule) = &call.rule {
+        verdict = format!("{verdict} by rule {}", clean(rule));
+    }
+    let parts = [
+        Some(verdict),
+        call.reason.as_deref().map(clean),
+        call.effect
+            .as_ref()
+            .map(|effect| format!("effect {effect}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{}  {}", short(&call.at), parts.join(", "))
+}
+
+fn describe_message(message: &MessageRecord, now: Timestamp) -> String {
+    let status = match &message.sent_at {
+        Some(sent) => format!("{} at {}", message.status, short(sent)),
+        None => message.status.clone(),
+    };
+    let later = message
+        .not_before
+        .as_deref()
+        .filter(|moment| parse(moment).is_some_and(|moment| moment > now));
+    let parts = [
+        Some(status),
+        later.map(|moment| format!("not before {}", short(moment))),
+        message.reason.as_deref().map(clean),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!(
+        "message {} to {} \"{}\": {}",
+        clean(&message.id),
+        recipient(message),
+        clean(&message.subject),
+        parts.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests;

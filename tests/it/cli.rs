@@ -1,0 +1,130 @@
+//! The program as a whole, started as a user starts it.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// The program in a folder of its own, without anything that this machine's user has set.
+fn billhook(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("billhook").unwrap();
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("TMPDIR", folder);
+    command
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(bytes)))
+}
+
+#[test]
+fn the_demo_does_the_main_job_with_nothing_configured() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = billhook(home.path())
+        .args(["demo", "--json"])
+        .output()
+        .unwrap();
+    let told = json(&ran.stdout);
+    assert!(ran.status.success(), "{:#}", told["differences"]);
+    assert!(told["events"].as_array().unwrap().len() >= 14);
+    let folder = told["folder"].as_str().unwrap();
+    let written = std::fs::read_dir(Path::new(folder).join("mail"))
+        .unwrap()
+        .count();
+    assert_eq!(written, told["mails"].as_array().unwrap().len());
+    assert_eq!(written, 2);
+
+    // What the demo says about looking further is true.
+    let config = told["config"].as_str().unwrap();
+    let ask = |arguments: &[&str]| {
+        let asked = billhook(home.path())
+            .args(["--config", config])
+            .args(arguments)
+            .output()
+            .unwrap();
+        (
+            asked.status.code(),
+            String::from_utf8(asked.stdout).unwrap(),
+            String::from_utf8(asked.stderr).unwrap(),
+        )
+    };
+    let (code, shown, _) = ask(&["events", "show", "evt_demo_21"]);
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("nobody could be written to"), "{shown}");
+    let (code, listed, _) = ask(&["events", "list", "--status", "ignored", "--json"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(json(listed.as_bytes())["data"][0]["id"], "evt_demo_23");
+    let (code, _, error) = ask(&["events", "show", "evt_nobody_knows"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        error.contains("there is no event `evt_nobody_knows`"),
+        "{error}"
+    );
+    let (code, _, error) = ask(&["events", "retry", "evt_demo_19"]);
+    assert_eq!(code, Some(1), "{error}");
+}
+
+#[test]
+fn exit_codes_tell_what_kind_of_failure_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(
+        home.path().join("bad.jsonl"),
+        "{\"id\":\"evt_1\",\"type\":\"a\"}\n{\"id\":1}\n",
+    )
+    .unwrap();
+    std::fs::write(
+        home.path().join("event.json"),
+        "{\"id\":\"evt_1\",\"type\":\"a\"}",
+    )
+    .unwrap();
+    std::fs::write(
+        home.path().join("unknown.toml"),
+        "[server]\nlisten_on = \"x\"\n",
+    )
+    .unwrap();
+    // Nobody listens on port 1 of this machine.
+    let nowhere = "http://127.0.0.1:1/stripe/webhook";
+    for (arguments, code, says) in [
+        (vec!["serve"], 2, "STRIPE_WEBHOOK_SECRET"),
+        (
+            vec!["--config", "unknown.toml", "migrate"],
+            2,
+            "server.listen_on",
+        ),
+        (
+            vec!["send", "bad.jsonl", "--secret", "whsec_x"],
+            2,
+            "bad.jsonl:2",
+        ),
+        (
+            vec!["send", "missing.json", "--secret", "whsec_x"],
+            2,
+            "missing.json",
+        ),
+        (vec!["send", "event.json"], 2, "no secret to sign with"),
+        (
+            vec![
+                "send",
+                "event.json",
+                "--secret",
+                "whsec_x",
+                "--url",
+                nowhere,
+            ],
+            3,
+            "cannot be reached",
+        ),
+        (vec!["tools", "schema", "rm"], 2, "there is no tool `rm`"),
+        (vec!["tools", "export", "--check"], 1, ""),
+        (vec!["nonsense"], 2, "nonsense"),
+        (vec!["--help"], 0, ""),
+    ] {
+        let ran = billhook(home.path()).args(&arguments).output().unwrap();
+        let error = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
+    }
+}
