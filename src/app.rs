@@ -90,21 +90,17 @@ impl App {
     /// Opens the store and puts everything together, with the built-in rules as the model.
     pub async fn build(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let store = open_store(config, clock.clone()).await?;
-        Self::with(config, clock, store, Arc::new(Rules)).await
+        Self::with(config, clock, store, Arc::new(Rules))
     }
 
     /// Puts everything together over a store and a model of the caller's choice.
-    pub async fn with(
+    pub fn with(
         config: &Config,
         clock: Arc<dyn Clock>,
         store: Arc<SqlStore>,
         model: Arc<dyn Model>,
     ) -> anyhow::Result<Self> {
         let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
-        let prompts = Arc::new(
-            Prompts::open(config.prompts.folder.as_deref())
-                .context("the prompts cannot be used")?,
-        );
         let shared: Arc<dyn Store> = store.clone();
         let (doorbell, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (inbox, task) = Inbox::new(
@@ -115,16 +111,7 @@ impl App {
         );
         let ways = ways(config, &clock)?;
         let from = config.email.from.to_string();
-        let deciding = Deciding {
-            model,
-            prompts,
-            settings: settings(config)?,
-            facts: Arc::new(StoreFacts::new(shared.clone())),
-            from: from.clone(),
-            no_sales_channel: (!ways.contains_key(&Channel::Sales)).then(|| {
-                "no_channel: set SALES_WEBHOOK_URL or SALES_EMAIL to have it sent".to_owned()
-            }),
-        };
+        let deciding = deciding(config, model, &shared, ways.contains_key(&Channel::Sales))?;
         let retry = RetryPolicy {
             attempts: config.retry.attempts,
             base: config.retry.base,
@@ -262,6 +249,25 @@ impl App {
         }
         Ok(())
     }
+}
+
+fn deciding(
+    config: &Config,
+    model: Arc<dyn Model>,
+    store: &Arc<dyn Store>,
+    sales_have_a_way: bool,
+) -> anyhow::Result<Deciding> {
+    let prompts =
+        Prompts::open(config.prompts.folder.as_deref()).context("the prompts cannot be used")?;
+    Ok(Deciding {
+        model,
+        prompts: Arc::new(prompts),
+        settings: settings(config)?,
+        facts: Arc::new(StoreFacts::new(store.clone())),
+        from: config.email.from.to_string(),
+        no_sales_channel: (!sales_have_a_way)
+            .then(|| "no_channel: set SALES_WEBHOOK_URL or SALES_EMAIL to have it sent".to_owned()),
+    })
 }
 
 fn settings(config: &Config) -> anyhow::Result<Settings> {

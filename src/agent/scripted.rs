@@ -34,7 +34,7 @@ impl Scripted {
 
 #[async_trait]
 impl Model for Scripted {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "scripted"
     }
 

@@ -215,16 +215,20 @@ pub fn place(
         occurrence: fresh,
         open: true,
     };
-    settle(fresh, true, linked, candidates)
+    settle(&fresh, true, linked, candidates)
 }
 
 /// Joins an existing occurrence with others after new links: the same rules, without a new fact.
-pub fn rejoin(existing: Candidate, linked: &BTreeSet<Node>, candidates: &[Candidate]) -> Placement {
+pub fn rejoin(
+    existing: &Candidate,
+    linked: &BTreeSet<Node>,
+    candidates: &[Candidate],
+) -> Placement {
     settle(existing, false, linked, candidates)
 }
 
 fn settle(
-    start: Candidate,
+    start: &Candidate,
     fresh: bool,
     linked: &BTreeSet<Node>,
     candidates: &[Candidate],

@@ -1,7 +1,7 @@
 //! Serving a router on a socket, and ending orderly.
 //!
 //! Owns the time a connection may be open without a request in the works: a client that never finishes its headers, or
-//! keeps an idle connection, is closed. What a request itself may cost is the router's business.
+//! keeps an idle connection, is closed after one to two such times. What a request itself may cost is the router's business.
 
 use std::io;
 use std::net::SocketAddr;
@@ -141,7 +141,7 @@ struct TimedStream {
     header_timeout: Duration,
     requests: Arc<Requests>,
     deadline: Pin<Box<Sleep>>,
-    /// How many requests had come when the deadline was set.
+    /// How many requests had come when the deadline was set without one in the works.
     seen: u32,
 }
 
@@ -151,18 +151,18 @@ impl AsyncRead for TimedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // While a request is in the works, its own time limit counts; the next one gets a whole new deadline.
-        if self.requests.open.load(Ordering::Relaxed) == 0 {
+        // Whether bytes come or not: a client that sends one at a time must not keep the connection for ever. And always,
+        // also with a request in the works: hyper may not read again before the deadline itself wakes it.
+        while self.deadline.as_mut().poll(context).is_ready() {
+            let open = self.requests.open.load(Ordering::Relaxed) > 0;
             let total = self.requests.total.load(Ordering::Relaxed);
-            if total != self.seen {
-                self.seen = total;
-                let deadline = Instant::now() + self.header_timeout;
-                self.deadline.as_mut().reset(deadline);
-            }
-            // Whether bytes come or not: a client that sends one at a time must not keep the connection for ever.
-            if self.deadline.as_mut().poll(context).is_ready() {
+            if !open && total == self.seen {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
+            // Its requests had their own time limit. The next one gets a whole new deadline.
+            self.seen = if open { self.seen } else { total };
+            let deadline = Instant::now() + self.header_timeout;
+            self.deadline.as_mut().reset(deadline);
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }

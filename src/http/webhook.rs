@@ -106,10 +106,12 @@ impl FromRequest<Arc<App>> for VerifiedEvent {
 
     /// In the order that callers rely on: 404 for an unknown endpoint, 413, 401 (or 429), 400.
     async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        // A name that cannot be decoded is an unknown endpoint, never the one without a name.
         let name = request
-            .extract_parts::<Path<String>>()
+            .extract_parts::<Option<Path<String>>>()
             .await
-            .map_or_else(|_| String::new(), |Path(name)| name);
+            .map_err(|_rejection| Problem::missing("webhook endpoint"))?
+            .map_or_else(String::new, |Path(name)| name);
         let endpoint = app
             .state
             .endpoints

@@ -168,7 +168,7 @@ impl Database {
         use sqlx::{Executor, SqlSafeStr};
         match self {
             Self::Sqlite { writer, .. } => {
-                writer.prepare(sql.sqlite.into_sql_str()).await.map(drop)?
+                writer.prepare(sql.sqlite.into_sql_str()).await.map(drop)?;
             }
             Self::Postgres { pool } => pool.prepare(sql.postgres.into_sql_str()).await.map(drop)?,
         }

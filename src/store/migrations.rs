@@ -1,5 +1,7 @@
 //! Bringing the schema up to date, and refusing one that is newer than this program.
 
+use std::cmp::Ordering;
+
 use sqlx::migrate::Migrator;
 
 use super::database::{Database, Sql, args, statements};
@@ -86,14 +88,12 @@ pub(super) async fn check(db: &Database) -> Result<(), StoreError> {
         newest(&POSTGRES)
     };
     let version = found(db).await?;
-    if version > known {
-        Err(StoreError::SchemaTooNew {
+    match version.cmp(&known) {
+        Ordering::Greater => Err(StoreError::SchemaTooNew {
             found: version,
             known,
-        })
-    } else if version < known {
-        Err(StoreError::SchemaMissing)
-    } else {
-        Ok(())
+        }),
+        Ordering::Less => Err(StoreError::SchemaMissing),
+        Ordering::Equal => Ok(()),
     }
 }

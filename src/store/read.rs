@@ -14,11 +14,11 @@ use crate::clock::Timestamp;
 
 statements! {
     EVENTS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
-        AND ($2 IS NULL OR type = $2) AND created >= $3 ORDER BY received_at DESC, id DESC LIMIT $4";
+        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 ORDER BY received_at DESC, id DESC LIMIT $4";
     EVENTS_OF_STATUS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
-        AND ($2 IS NULL OR type = $2) AND created >= $3 AND status = $5 AND ($6 IS NULL OR customer = $6) ORDER BY received_at DESC, id DESC LIMIT $4";
+        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND status = $5 AND (CAST($6 AS TEXT) IS NULL OR customer = $6) ORDER BY received_at DESC, id DESC LIMIT $4";
     EVENTS_OF_CUSTOMER: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
-        AND ($2 IS NULL OR type = $2) AND created >= $3 AND customer = $5 ORDER BY received_at DESC, id DESC LIMIT $4";
+        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND customer = $5 ORDER BY received_at DESC, id DESC LIMIT $4";
     EVENT: "SELECT * FROM events WHERE id = $1";
     BODY: "SELECT body FROM bodies WHERE event = $1 ORDER BY received_at, api_version LIMIT 1";
     DELIVERIES: "SELECT endpoint, api_version, received_at, body_sha256 FROM deliveries WHERE event = $1 ORDER BY id LIMIT 100";
@@ -33,7 +33,7 @@ statements! {
     CALLS_OF_RUN: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
         WHERE c.run = $1 ORDER BY c.generation, c.seq";
     MESSAGES: "SELECT * FROM messages WHERE (created_at, id) < ((SELECT coalesce(max(created_at), 9223372036854775807) FROM messages WHERE id = $1), coalesce($1, '~')) \
-        AND ($2 IS NULL OR status = $2) ORDER BY created_at DESC, id DESC LIMIT $3";
+        AND (CAST($2 AS TEXT) IS NULL OR status = $2) ORDER BY created_at DESC, id DESC LIMIT $3";
     MESSAGE: "SELECT * FROM messages WHERE id = $1";
     MESSAGES_OF_RUN: "SELECT * FROM messages WHERE run = $1 ORDER BY created_at, id";
     OBJECTS: "SELECT * FROM objects WHERE kind = $2 AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM objects WHERE kind = $2 AND id = $1), coalesce($1, '~')) \

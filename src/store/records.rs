@@ -274,6 +274,8 @@ pub struct Release {
     pub due_at: Timestamp,
     /// What went wrong.
     pub error: String,
+    /// What was journaled is not gone on from: the next claim starts with fresh reads.
+    pub start_over: bool,
 }
 
 /// A message under a lease.

@@ -45,7 +45,10 @@ statements! {
     NOTE_MODEL: "UPDATE runs SET model = $2, prompt_hash = $3 WHERE id = $1";
     INSERT_CALL: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, rule, reason, effect_key, result, at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-    GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN $5 ELSE NULL END WHERE id = $1";
+    /// Waiting for a model is no failure and spends no attempt.
+    GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN CAST($5 AS BIGINT) END, \
+        generation = generation + $6, started_at = CASE WHEN $6 = 1 THEN NULL ELSE started_at END, \
+        attempts = CASE WHEN $2 = 'deferred' THEN attempts - 1 ELSE attempts END WHERE id = $1";
     EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND status = 'applied'";
     PAYMENTS: "SELECT account, livemode, kind, id, data, version FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'payment_intent' \
         ORDER BY created DESC, id DESC LIMIT $4";
@@ -236,7 +239,14 @@ impl SqlStore {
         let now = self.clock.now();
         tx.run(
             &GIVE_BACK,
-            args![&run.id, release.status, release.due_at, &release.error, now],
+            args![
+                &run.id,
+                release.status,
+                release.due_at,
+                &release.error,
+                now,
+                release.start_over
+            ],
         )
         .await?;
         if release.status == "failed" {

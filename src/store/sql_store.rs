@@ -7,7 +7,11 @@ use async_trait::async_trait;
 
 use super::database::Database;
 use super::error::StoreError;
-use super::*;
+use super::{
+    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
+    EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Policy,
+    Release, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
 
@@ -50,6 +54,7 @@ impl SqlStore {
         let files = [
             super::inbox::ALL,
             super::apply::ALL,
+            super::apply::derived::ALL,
             super::apply::graph::ALL,
             super::apply::rows::ALL,
             super::apply::occurrences::ALL,

@@ -49,6 +49,8 @@ pub struct Deciding {
 pub(super) enum Undecided {
     /// Another worker has it.
     Fenced,
+    /// The prompts are not those its journal was written with.
+    Outdated,
     /// The model is away.
     Deferred {
         /// Why.
@@ -93,6 +95,14 @@ impl Deciding {
             Undecided::Failed(format!("no playbook is named {}", run.playbook).into())
         })?;
         let input = store.load_run(run).await?;
+        if !input.steps.is_empty()
+            && run
+                .prompt_hash
+                .as_ref()
+                .is_some_and(|hash| *hash != self.prompts.hash)
+        {
+            return Err(Undecided::Outdated);
+        }
         if let Some(reason) = fallen(purpose, &input.standing) {
             let finish = Finish {
                 status: "skipped",
@@ -313,7 +323,7 @@ impl Deciding {
     ) -> NewMessage {
         let mut fields = Vec::new();
         let mut field = |name: &str, value: Option<String>| {
-            fields.extend(value.map(|value| (name.to_owned(), value)))
+            fields.extend(value.map(|value| (name.to_owned(), value)));
         };
         // Sales read amounts as the business writes them, whatever the customer's locale.
         field(

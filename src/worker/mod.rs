@@ -191,10 +191,7 @@ impl Worker {
     }
 
     async fn decide(&self, run: ClaimedRun) {
-        let decided = self
-            .deciding
-            .decide(self.store.as_ref(), self.clock.as_ref(), &run)
-            .await;
+        let decided = self.keep_alive(&run).await;
         let failures = run.attempts.saturating_add(1);
         let release = match decided {
             Ok(status) => {
@@ -203,6 +200,15 @@ impl Worker {
                 return;
             }
             Err(decide::Undecided::Fenced) => return,
+            Err(decide::Undecided::Outdated) => {
+                let error = "the prompts changed: it starts over with fresh reads".to_owned();
+                Release {
+                    status: "waiting",
+                    due_at: self.clock.now(),
+                    error,
+                    start_over: true,
+                }
+            }
             Err(decide::Undecided::Deferred {
                 reason,
                 retry_after,
@@ -215,6 +221,7 @@ impl Worker {
                     status: "deferred",
                     due_at,
                     error: reason,
+                    start_over: false,
                 }
             }
             Err(decide::Undecided::Failed(error)) => {
@@ -225,6 +232,7 @@ impl Worker {
                         status: "waiting",
                         due_at,
                         error: text,
+                        start_over: false,
                     }
                 } else {
                     tracing::error!(run.id = %run.id, attempt = failures, error = %text, "the run failed for good; its event is dead");
@@ -232,6 +240,7 @@ impl Worker {
                         status: "failed",
                         due_at: self.clock.now(),
                         error: text,
+                        start_over: false,
                     }
                 }
             }
@@ -241,6 +250,31 @@ impl Worker {
             Ok(()) | Err(StoreError::Fenced) => {}
             Err(error) => {
                 tracing::error!(run.id = %run.id, error = %chain(&error), "the run could not be given back; its lease ends by itself");
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Decides a run, and keeps its lane for as long as that takes.
+    async fn keep_alive(&self, run: &ClaimedRun) -> Result<&'static str, decide::Undecided> {
+        let mut deciding = std::pin::pin!(self.deciding.decide(
+            self.store.as_ref(),
+            self.clock.as_ref(),
+            run
+        ));
+        loop {
+            tokio::select! {
+                decided = &mut deciding => return decided,
+                () = tokio::time::sleep(self.pace.lease / 3) => {}
+            }
+            match self.store.renew_run(run, self.pace.lease).await {
+                Ok(()) => {}
+                Err(StoreError::Fenced) => return Err(decide::Undecided::Fenced),
+                // The lease may still hold; if it does not, the finishing transaction is refused.
+                Err(error) => {
+                    tracing::warn!(run.id = %run.id, error = %chain(&error), "the lease could not be renewed");
+                }
             }
         }
     }

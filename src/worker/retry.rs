@@ -44,7 +44,7 @@ mod tests {
     const POLICY: RetryPolicy = RetryPolicy {
         attempts: 8,
         base: Duration::from_secs(2),
-        max: Duration::from_secs(3600),
+        max: Duration::from_hours(1),
     };
 
     #[test]

@@ -22,14 +22,14 @@ async fn with_paying_customer() -> TestApp {
         "evt_cus",
         "customer.created",
         -100,
-        customer("cus_1", Some("ada@example.com")),
+        &customer("cus_1", Some("ada@example.com")),
     ))
     .await;
     app.deliver(&event(
         "evt_old",
         "payment_intent.succeeded",
         -90,
-        intent("pi_old", Some("cus_1"), "succeeded", 1000, "eur"),
+        &intent("pi_old", Some("cus_1"), "succeeded", 1000, "eur"),
     ))
     .await;
     app.settle().await;
@@ -43,7 +43,7 @@ async fn a_failed_payment_is_written_about_once() {
         "evt_f",
         "payment_intent.payment_failed",
         0,
-        intent(
+        &intent(
             "pi_1",
             Some("cus_1"),
             "requires_payment_method",
@@ -73,7 +73,7 @@ async fn a_large_payment_is_told_to_sales_and_kept_without_a_channel() {
         "evt_big",
         "payment_intent.succeeded",
         0,
-        intent("pi_big", Some("cus_1"), "succeeded", 120_000, "jpy"),
+        &intent("pi_big", Some("cus_1"), "succeeded", 120_000, "jpy"),
     ))
     .await;
     app.settle().await;
@@ -102,14 +102,14 @@ async fn a_customer_without_an_address_is_said_so_and_sales_are_told() {
         "evt_cus",
         "customer.created",
         -100,
-        customer("cus_2", None),
+        &customer("cus_2", None),
     ))
     .await;
     app.deliver(&event(
         "evt_f",
         "payment_intent.payment_failed",
         0,
-        intent(
+        &intent(
             "pi_2",
             Some("cus_2"),
             "requires_payment_method",
@@ -138,12 +138,16 @@ async fn a_customer_without_an_address_is_said_so_and_sales_are_told() {
 async fn an_ended_subscription_is_invited_back_after_seven_days() {
     let app = with_paying_customer().await;
     let ended = json!({ "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "canceled", "created": START - 5000, "ended_at": START });
-    app.deliver(&event("evt_end", "customer.subscription.deleted", 0, ended))
-        .await;
+    app.deliver(&event(
+        "evt_end",
+        "customer.subscription.deleted",
+        0,
+        &ended,
+    ))
+    .await;
     app.settle().await;
     assert_eq!(app.mails().len(), 0);
-    app.clock
-        .advance(std::time::Duration::from_secs(7 * 86_400));
+    app.clock.advance(std::time::Duration::from_hours(7 * 24));
     app.drain().await;
     assert_eq!(app.mails().len(), 1);
     assert!(app.mails()[0].contains("welcome back"));
@@ -157,7 +161,7 @@ async fn a_customer_who_is_back_is_not_invited() {
         "evt_end",
         "customer.subscription.deleted",
         0,
-        subscription("sub_1", "canceled"),
+        &subscription("sub_1", "canceled"),
     ))
     .await;
     app.settle().await;
@@ -165,11 +169,10 @@ async fn a_customer_who_is_back_is_not_invited() {
         "evt_new",
         "customer.subscription.created",
         50,
-        subscription("sub_2", "active"),
+        &subscription("sub_2", "active"),
     ))
     .await;
-    app.clock
-        .advance(std::time::Duration::from_secs(8 * 86_400));
+    app.clock.advance(std::time::Duration::from_hours(8 * 24));
     app.drain().await;
     assert_eq!(app.mails().len(), 0);
 }
@@ -181,7 +184,7 @@ async fn a_payment_that_went_through_in_time_is_not_written_about() {
         "evt_f",
         "payment_intent.payment_failed",
         0,
-        intent(
+        &intent(
             "pi_1",
             Some("cus_1"),
             "requires_payment_method",
@@ -195,7 +198,7 @@ async fn a_payment_that_went_through_in_time_is_not_written_about() {
         "evt_s",
         "payment_intent.succeeded",
         5,
-        intent("pi_1", Some("cus_1"), "succeeded", 4900, "eur"),
+        &intent("pi_1", Some("cus_1"), "succeeded", 4900, "eur"),
     ))
     .await;
     app.settle().await;
@@ -211,14 +214,14 @@ async fn the_first_failure_mail_to_an_address_that_never_paid_waits() {
         "evt_cus",
         "customer.created",
         -100,
-        customer("cus_3", Some("eve@example.com")),
+        &customer("cus_3", Some("eve@example.com")),
     ))
     .await;
     app.deliver(&event(
         "evt_f",
         "payment_intent.payment_failed",
         0,
-        intent(
+        &intent(
             "pi_3",
             Some("cus_3"),
             "requires_payment_method",
@@ -236,7 +239,7 @@ async fn the_first_failure_mail_to_an_address_that_never_paid_waits() {
             .unwrap()
             .starts_with("first_contact")
     );
-    app.clock.advance(std::time::Duration::from_secs(600));
+    app.clock.advance(std::time::Duration::from_mins(10));
     app.drain().await;
     let mails = app.mails();
     assert_eq!(mails.len(), 1);

@@ -7,5 +7,9 @@
 mod architecture;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod follow_ups;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
 mod support;

@@ -260,7 +260,7 @@ fn prose(template: &Template, language: &str) -> Vec<String> {
         match check_prose(text, kind, &rules) {
             // A language that the filters do not know is served by templates only; what follows still holds for it.
             Err(refusal) if refusal.rule != "locale" => {
-                wrong.push(format!("{part} would be refused: {refusal}"))
+                wrong.push(format!("{part} would be refused: {refusal}"));
             }
             _ => {}
         }

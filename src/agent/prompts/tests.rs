@@ -1,3 +1,5 @@
+//! Over 400 lines because every kind of mistake in a prompt file stands beside its message.
+
 use serde_json::json;
 
 use super::*;

@@ -112,3 +112,73 @@ impl Access {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::{Access, derive};
+    use crate::clock::Timestamp;
+    use crate::stripe::view::{Family, View, view};
+
+    fn subscription(id: &str, status: &str, since: Option<i64>) -> (String, View) {
+        let mut row = view(Family::Subscription, &json!({ "status": status }));
+        if let Some(since) = since {
+            row.insert("past_due_since", since);
+        }
+        (id.to_owned(), row)
+    }
+
+    fn granted(access: &Access, at: i64) -> bool {
+        access
+            .at(Timestamp::from_seconds(at), Duration::from_secs(100))
+            .granted
+    }
+
+    #[test]
+    fn any_good_subscription_grants() {
+        for (status, expected) in [
+            ("active", true),
+            ("trialing", true),
+            ("canceled", false),
+            ("unpaid", false),
+            ("paused", false),
+            ("incomplete", false),
+            ("incomplete_expired", false),
+            ("something_new", false),
+        ] {
+            assert_eq!(
+                granted(&derive(None, &[subscription("sub_1", status, None)]), 0),
+                expected,
+                "{status}"
+            );
+        }
+        let both = [
+            subscription("sub_1", "canceled", None),
+            subscription("sub_2", "active", None),
+        ];
+        assert!(granted(&derive(None, &both), 0));
+        assert!(!granted(&derive(None, &[]), 0));
+    }
+
+    #[test]
+    fn past_due_has_a_grace_that_ends() {
+        let access = derive(None, &[subscription("sub_1", "past_due", Some(1000))]);
+        assert!(granted(&access, 1099));
+        assert!(!granted(&access, 1100));
+        let answer = access.at(Timestamp::from_seconds(1100), Duration::from_secs(100));
+        assert_eq!(
+            answer.reason,
+            "subscription sub_1 is past due, grace ended 1970-01-01T00:18:20Z"
+        );
+    }
+
+    #[test]
+    fn a_deleted_customer_has_none() {
+        let customer = view(Family::Customer, &json!({ "deleted": true }));
+        let access = derive(Some(&customer), &[subscription("sub_1", "active", None)]);
+        assert!(!granted(&access, 0));
+    }
+}

@@ -79,7 +79,7 @@ impl Component {
         self.rows().filter_map(|row| row.text("customer")).min()
     }
 
-    fn sells(&self, row: &View) -> bool {
+    fn sells(row: &View) -> bool {
         matches!(row.text("mode"), None | Some("payment")) && row.text("subscription").is_none()
     }
 
@@ -91,7 +91,7 @@ impl Component {
             .sessions
             .iter()
             .filter_map(|(_, row)| row.as_ref())
-            .all(|row| self.sells(row));
+            .all(Self::sells);
         let known = self.rows().next().is_some();
         let lone = self.references.is_empty() && self.sessions.is_empty();
         if self.has_invoice || !sold_by_session || !known || (lone && self.customer_subscribes) {
@@ -232,3 +232,6 @@ impl Component {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,14 +40,14 @@ const fn rule(event_type: &'static str, family: Family, phase: Phase) -> Rule {
     }
 }
 
-const fn says(rule: Rule, facts: fn(&Event, &View) -> Vec<Fact>) -> Rule {
-    Rule { facts, ..rule }
+const fn says(rule: &Rule, facts: fn(&Event, &View) -> Vec<Fact>) -> Rule {
+    Rule { facts, ..*rule }
 }
 
-const fn without_row(rule: Rule) -> Rule {
+const fn without_row(rule: &Rule) -> Rule {
     Rule {
         keeps_row: false,
-        ..rule
+        ..*rule
     }
 }
 
@@ -61,11 +61,11 @@ pub static RULES: &[Rule] = &[
     rule("payment_intent.created", PaymentIntent, Created),
     rule("payment_intent.processing", PaymentIntent, Later),
     says(
-        rule("payment_intent.succeeded", PaymentIntent, Later),
+        &rule("payment_intent.succeeded", PaymentIntent, Later),
         facts::payment_succeeded,
     ),
     says(
-        rule("payment_intent.payment_failed", PaymentIntent, Later),
+        &rule("payment_intent.payment_failed", PaymentIntent, Later),
         facts::payment_failed,
     ),
     rule("payment_intent.canceled", PaymentIntent, Later),
@@ -73,32 +73,32 @@ pub static RULES: &[Rule] = &[
     rule("customer.updated", Customer, Later),
     rule("customer.deleted", Customer, Later),
     says(
-        rule("customer.subscription.created", Subscription, Created),
+        &rule("customer.subscription.created", Subscription, Created),
         facts::subscription_changed,
     ),
     says(
-        rule("customer.subscription.updated", Subscription, Later),
+        &rule("customer.subscription.updated", Subscription, Later),
         facts::subscription_changed,
     ),
     says(
-        rule("customer.subscription.deleted", Subscription, Later),
+        &rule("customer.subscription.deleted", Subscription, Later),
         facts::subscription_changed,
     ),
     rule("invoice.created", Invoice, Created),
     rule("invoice.finalized", Invoice, Later),
     says(
-        rule("invoice.updated", Invoice, Later),
+        &rule("invoice.updated", Invoice, Later),
         facts::invoice_updated,
     ),
-    says(rule("invoice.paid", Invoice, Later), facts::invoice_paid),
+    says(&rule("invoice.paid", Invoice, Later), facts::invoice_paid),
     says(
-        rule("invoice.payment_failed", Invoice, Later),
+        &rule("invoice.payment_failed", Invoice, Later),
         facts::invoice_payment_failed,
     ),
     rule("invoice.voided", Invoice, Later),
     rule("invoice_payment.paid", InvoicePayment, Later),
     says(
-        without_row(rule("charge.failed", Charge, Later)),
+        &without_row(&rule("charge.failed", Charge, Later)),
         facts::charge_failed,
     ),
     rule("checkout.session.completed", CheckoutSession, Later),

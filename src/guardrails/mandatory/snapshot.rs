@@ -200,3 +200,6 @@ fn follows(row: &View, previous: &View) -> bool {
         .iter()
         .all(|(field, value)| row.get(field).unwrap_or(&Value::Null) == value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Applying an event: lock its roots, insert its snapshots, project, derive, note what changed, open its follow-up;
 //! all in one transaction.
 
+pub(crate) mod derived;
 pub(crate) mod graph;
 pub(crate) mod occurrences;
 pub(crate) mod rows;

@@ -209,7 +209,7 @@ impl SqlStore {
             let placement = match candidates(&known)?.into_values().next() {
                 Some(mut known) => {
                     known.occurrence.add(fact);
-                    rejoin(known, &reach, &found)
+                    rejoin(&known, &reach, &found)
                 }
                 None => place(fact, &reach, &found, self.ids.next("occ")),
             };
@@ -254,7 +254,7 @@ impl SqlStore {
                     .into_iter()
                     .filter(|o| o.occurrence.id != found.occurrence.id)
                     .collect();
-                let placement = rejoin(found, &reach, &linked);
+                let placement = rejoin(&found, &reach, &linked);
                 if !placement.merged.is_empty() {
                     joiner.write(&placement).await?;
                     if joined

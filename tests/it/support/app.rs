@@ -60,7 +60,7 @@ impl TestApp {
         let config = Config::from_layers(None, &env).unwrap();
         let shared: Arc<dyn Clock> = clock.clone();
         let store = open_store(&config, shared.clone()).await.unwrap();
-        let mut app = App::with(&config, shared, store, model).await.unwrap();
+        let mut app = App::with(&config, shared, store, model).unwrap();
         let inbox = app.take_inbox().unwrap();
         // The writer ends with the runtime of the test.
         let writer = Shutdown::manual();
@@ -176,7 +176,7 @@ impl TestApp {
 }
 
 /// An event of ours, `at` seconds after the start.
-pub(crate) fn event(id: &str, kind: &str, at: i64, object: Value) -> Value {
+pub(crate) fn event(id: &str, kind: &str, at: i64, object: &Value) -> Value {
     json!({
         "id": id, "object": "event", "api_version": "2020-08-27", "created": START + at, "livemode": true,
         "pending_webhooks": 1, "request": { "id": null, "idempotency_key": null }, "type": kind,

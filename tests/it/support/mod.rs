@@ -1,3 +1,6 @@
-//! What tests share.
+//! What tests share: the whole service, databases of their own, and Stripe events that the project wrote itself.
 
 pub(crate) mod app;
+pub(crate) mod bench;
+pub(crate) mod fixture;
+pub(crate) mod services;

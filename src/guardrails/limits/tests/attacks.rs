@@ -1,4 +1,6 @@
 //! What a hostile or careless model may write, each with the rule that refuses it.
+//!
+//! Over 400 lines because it is one table of texts by rule.
 
 use super::super::lexicon;
 use super::super::prose::{Part, ProseRules, check_prose};

@@ -1,0 +1,205 @@
+//! Writing the rows that are derived from others: access and orders.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::graph::Graph;
+use super::rows::{Change, Put, ROW, Rows};
+use crate::guardrails::derive::access;
+use crate::guardrails::derive::order::{Component, Order};
+use crate::store::database::{args, list, statements};
+use crate::store::error::StoreError;
+use crate::stripe::links::{Node, NodeKind};
+use crate::stripe::view::{Family, View};
+
+statements! {
+    OF_CUSTOMER: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4";
+    ALIASED: "SELECT DISTINCT order_id FROM order_aliases WHERE account = $1 AND livemode = $2 AND alias IN (SELECT value FROM json_each($3))";
+    DROP_ALIASES: "DELETE FROM order_aliases WHERE account = $1 AND livemode = $2 AND order_id = $3";
+    PUT_ALIAS: "INSERT INTO order_aliases (account, livemode, alias, order_id) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (account, livemode, alias) DO UPDATE SET order_id = excluded.order_id";
+    DELETE: "DELETE FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
+}
+
+impl Rows<'_> {
+    /// Derives a customer's access from all of their subscriptions.
+    pub(crate) async fn derive_access(&mut self, customer: &str) -> Result<(), StoreError> {
+        let row = self.view(Family::Customer, customer).await?;
+        let kind = Family::Subscription.as_str();
+        let subscriptions: Vec<(String, View)> = self
+            .tx
+            .rows(
+                &OF_CUSTOMER,
+                args![self.account, self.livemode, customer, kind],
+            )
+            .await?
+            .iter()
+            .map(|row| Ok((row.text("id")?, row.json("data")?)))
+            .collect::<Result<_, StoreError>>()?;
+        let created = row.as_ref().and_then(|row| row.int("created")).unwrap_or(0);
+        let after =
+            serde_json::to_value(access::derive(row.as_ref(), &subscriptions)).unwrap_or_default();
+        self.write_derived(
+            "access",
+            customer,
+            Some(customer.to_owned()),
+            created,
+            after,
+        )
+        .await
+    }
+
+    async fn write_derived(
+        &mut self,
+        kind: &str,
+        id: &str,
+        customer: Option<String>,
+        created: i64,
+        after: Value,
+    ) -> Result<(), StoreError> {
+        let before: Option<Value> = self
+            .tx
+            .row(&ROW, args![self.account, self.livemode, kind, id])
+            .await?
+            .map(|row| row.json("data"))
+            .transpose()?;
+        if before.as_ref() == Some(&after) {
+            return Ok(());
+        }
+        self.put(&Put {
+            kind,
+            id,
+            customer,
+            created,
+            tie: false,
+            data: after.to_string(),
+        })
+        .await?;
+        let rule = format!("derive.{kind}");
+        for (field, to) in after.as_object().into_iter().flatten() {
+            let from = before.as_ref().and_then(|before| before.get(field));
+            self.note(&Change {
+                entity: kind,
+                id,
+                field,
+                from,
+                to,
+                rule: &rule,
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Derives the order of one component, and drops the rows it went by before.
+    pub(crate) async fn derive_order(
+        &mut self,
+        component: &BTreeSet<Node>,
+        graph: &Graph,
+    ) -> Result<(), StoreError> {
+        let ids = |kind: NodeKind| -> Vec<&str> {
+            component
+                .iter()
+                .filter(|node| node.kind == kind)
+                .map(|node| node.id.as_str())
+                .collect()
+        };
+        let intents = ids(NodeKind::PaymentIntent);
+        let sessions = ids(NodeKind::CheckoutSession);
+        let references = ids(NodeKind::OrderReference);
+        let mut intent_rows = self.views(Family::PaymentIntent, &intents).await?;
+        let mut session_rows = self.views(Family::CheckoutSession, &sessions).await?;
+        let mut parts = Component {
+            payment_intents: intents
+                .iter()
+                .map(|id| ((*id).to_owned(), intent_rows.remove(*id)))
+                .collect(),
+            sessions: sessions
+                .iter()
+                .map(|id| ((*id).to_owned(), session_rows.remove(*id)))
+                .collect(),
+            references: references.iter().map(|id| (*id).to_owned()).collect(),
+            has_invoice: component
+                .iter()
+                .any(|node| graph.touches(node, NodeKind::Invoice)),
+            customer_subscribes: false,
+        };
+        if let Some(customer) = parts.customer().map(str::to_owned) {
+            parts.customer_subscribes = self.subscribes(&customer).await?;
+        }
+        let order = if graph.overgrown { None } else { parts.order() };
+        let every: Vec<&str> = intents
+            .iter()
+            .chain(&sessions)
+            .chain(&references)
+            .copied()
+            .collect();
+        let aliased: Vec<String> = self
+            .tx
+            .rows(&ALIASED, args![self.account, self.livemode, list(every)])
+            .await?
+            .iter()
+            .map(|row| row.text("order_id"))
+            .collect::<Result<_, _>>()?;
+        for old in &aliased {
+            if order.as_ref().is_none_or(|order| order.id != *old) {
+                self.tx
+                    .run(&DELETE, args![self.account, self.livemode, "order", old])
+                    .await?;
+                self.tx
+                    .run(&DROP_ALIASES, args![self.account, self.livemode, old])
+                    .await?;
+            }
+        }
+        if let Some(order) = order {
+            self.write_order(&order).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_order(&mut self, order: &Order) -> Result<(), StoreError> {
+        for alias in order.aliases.iter().chain([&order.id]) {
+            self.tx
+                .run(
+                    &PUT_ALIAS,
+                    args![self.account, self.livemode, alias, &order.id],
+                )
+                .await?;
+        }
+        let after = serde_json::to_value(order).unwrap_or_default();
+        self.write_derived(
+            "order",
+            &order.id,
+            order.customer.clone(),
+            order.created,
+            after,
+        )
+        .await
+    }
+
+    /// The lone payment intents of a customer that are orders so far: a first subscription ends that.
+    pub(crate) async fn lone_orders(
+        &mut self,
+        customer: &str,
+    ) -> Result<BTreeSet<Node>, StoreError> {
+        let mut nodes = BTreeSet::new();
+        for row in self
+            .tx
+            .rows(
+                &OF_CUSTOMER,
+                args![self.account, self.livemode, customer, "order"],
+            )
+            .await?
+        {
+            let order: Order = row.json("data")?;
+            nodes.extend(
+                order
+                    .payment_intents
+                    .into_iter()
+                    .map(|id| Node::new(NodeKind::PaymentIntent, id)),
+            );
+        }
+        Ok(nodes)
+    }
+}

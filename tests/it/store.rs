@@ -1,0 +1,3 @@
+//! The store's verbs, on SQLite and on PostgreSQL: the same cases, word for word.
+
+mod schema;
