@@ -76,6 +76,39 @@ pub struct Reply {
     pub usage: Usage,
 }
 
+impl Reply {
+    /// The reply without what nobody will look at, so that a flood is neither stored nor sent back: at most `calls`
+    /// calls, and texts cut soon after `bytes`. Arguments that were cut stay longer than `bytes`, and are refused.
+    #[must_use]
+    pub fn clipped(mut self, calls: usize, bytes: usize) -> Self {
+        self.calls.truncate(calls);
+        for call in &mut self.calls {
+            clip(&mut call.id, LONGEST_NAME);
+            clip(&mut call.name, LONGEST_NAME);
+            clip(&mut call.arguments, bytes);
+        }
+        for text in [&mut self.content, &mut self.refusal].into_iter().flatten() {
+            clip(text, bytes);
+        }
+        clip(&mut self.finish, LONGEST_NAME);
+        self
+    }
+}
+
+/// No id or name of an honest call is longer, in bytes.
+const LONGEST_NAME: usize = 200;
+
+/// Cuts a text at the end of the character that exceeds `bytes`.
+fn clip(text: &mut String, bytes: usize) {
+    let end = text
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .find(|end| *end > bytes);
+    if let Some(end) = end {
+        text.truncate(end);
+    }
+}
+
 /// Tokens, as the endpoint counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -132,4 +165,42 @@ pub trait Model: Send + Sync {
     }
     /// Answers one request.
     async fn reply(&self, request: &Request) -> Result<Reply, ModelError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_cut_and_stays_too_long() {
+        let call = Call {
+            id: "1".repeat(1000),
+            name: "ä".repeat(1000),
+            arguments: "{".to_owned() + &"ü".repeat(1_000_000),
+        };
+        let reply = Reply {
+            content: Some("x".repeat(1_000_000)),
+            calls: vec![call; 50],
+            ..Reply::default()
+        }
+        .clipped(16, 100);
+        assert_eq!(reply.calls.len(), 16);
+        assert_eq!(reply.calls[0].arguments.len(), 101);
+        assert_eq!(reply.calls[0].name.len(), 202);
+        assert_eq!(reply.content.unwrap().len(), 101);
+    }
+
+    #[test]
+    fn an_ordinary_reply_is_left_alone() {
+        let reply = Reply {
+            content: Some("Ä".to_owned()),
+            calls: vec![Call {
+                id: "call_1".to_owned(),
+                name: "send_email".to_owned(),
+                arguments: "{}".to_owned(),
+            }],
+            ..Reply::default()
+        };
+        assert_eq!(reply.clone().clipped(16, 2), reply);
+    }
 }

@@ -69,6 +69,8 @@ pub struct Run<'a> {
     pub journal: &'a dyn Journal,
     /// Where tools read.
     pub facts: &'a dyn Facts,
+    /// Renders what a model proposes as it would leave, and refuses what could not.
+    pub rehearse: &'a (dyn Fn(&Proposal) -> Result<(), Refusal> + Send + Sync),
 }
 
 impl Run<'_> {
@@ -103,7 +105,7 @@ impl Run<'_> {
             self.commit(
                 &mut entries,
                 Entry::Reply {
-                    reply,
+                    reply: reply.clipped(MOST_CALLS, MOST_ARGUMENT_BYTES),
                     by_rules: self.model.is_rules(),
                 },
             )
@@ -304,9 +306,15 @@ impl Run<'_> {
         };
         match self.call(tool.as_ref(), &arguments).await? {
             Ok((result, proposal)) => {
-                let checked = proposal
-                    .as_ref()
-                    .map_or(Ok(()), |proposal| check_proposal(proposal, &allowed));
+                let checked = proposal.as_ref().map_or(Ok(()), |proposal| {
+                    check_proposal(proposal, &allowed)?;
+                    // What the rules write and cannot be rendered is a fault of the templates, and must be loud.
+                    if by_rules {
+                        Ok(())
+                    } else {
+                        (self.rehearse)(proposal)
+                    }
+                });
                 Ok(checked.map_or_else(Weighed::Refused, |()| Weighed::Answer(result, proposal)))
             }
             Err(refusal) => Ok(Weighed::Refused(refusal)),

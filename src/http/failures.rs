@@ -73,19 +73,22 @@ mod tests {
         Timestamp::from_seconds(1_200 + second)
     }
 
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
     fn an_address_waits_for_the_next_minute_only_after_the_limit() {
         let failures = FailedVerifications::new(2);
         let (one, other) = (address("203.0.113.7"), address("203.0.113.8"));
-        assert_eq!(failures.record(one, at(0)), None);
-        assert_eq!(failures.record(one, at(1)), None);
-        assert_eq!(failures.record(one, at(20)), Some(Duration::from_secs(40)));
-        assert_eq!(failures.record(other, at(20)), None);
-        assert_eq!(failures.record(one, at(60)), None);
+        assert_eq!(failures.record(Some(one), at(0)), None);
+        assert_eq!(failures.record(Some(one), at(1)), None);
+        assert_eq!(
+            failures.record(Some(one), at(20)),
+            Some(Duration::from_secs(40))
+        );
+        assert_eq!(failures.record(Some(other), at(20)), None);
+        assert_eq!(failures.record(Some(one), at(60)), None);
     }
 
     #[test]
@@ -93,9 +96,9 @@ mod tests {
         let failures = FailedVerifications::new(0);
         for exempt in [
             None,
-            address("127.0.0.1"),
-            address("::1"),
-            address("::ffff:127.0.0.1"),
+            Some(address("127.0.0.1")),
+            Some(address("::1")),
+            Some(address("::ffff:127.0.0.1")),
         ] {
             assert_eq!(failures.record(exempt, at(0)), None, "{exempt:?}");
         }
@@ -104,13 +107,20 @@ mod tests {
     #[test]
     fn one_network_is_one_address() {
         let failures = FailedVerifications::new(1);
-        assert_eq!(failures.record(address("2001:db8::1"), at(0)), None);
-        assert!(failures.record(address("2001:db8::2"), at(0)).is_some());
-        assert_eq!(failures.record(address("2001:db8:0:1::1"), at(0)), None);
-        assert_eq!(failures.record(address("203.0.113.7"), at(0)), None);
+        assert_eq!(failures.record(Some(address("2001:db8::1")), at(0)), None);
         assert!(
             failures
-                .record(address("::ffff:203.0.113.7"), at(0))
+                .record(Some(address("2001:db8::2")), at(0))
+                .is_some()
+        );
+        assert_eq!(
+            failures.record(Some(address("2001:db8:0:1::1")), at(0)),
+            None
+        );
+        assert_eq!(failures.record(Some(address("203.0.113.7")), at(0)), None);
+        assert!(
+            failures
+                .record(Some(address("::ffff:203.0.113.7")), at(0))
                 .is_some()
         );
     }

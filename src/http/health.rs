@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
 use super::App;
@@ -71,7 +72,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
     )
     .retry_after(Duration::from_secs(5))
     .caused_by(cause);
-    problem.members.insert("checks".to_owned(), checks);
+    problem.members.push(("checks", checks));
     Err(problem)
 }
 
@@ -80,7 +81,7 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         .state
         .metrics
         .as_ref()
-        .map(|recorded| recorded.render())
+        .map(PrometheusHandle::render)
         .unwrap_or_default();
     match app.state.store.census().await {
         Ok(census) => text.push_str(&gauges(&census)),

@@ -20,12 +20,13 @@ pub(super) struct Problem {
     /// The last part of `type`: one word for each thing a caller may want to tell apart.
     pub(super) name: &'static str,
     pub(super) title: &'static str,
-    pub(super) detail: String,
+    pub(super) detail: Box<str>,
     /// Members of the body beyond the standard's.
-    pub(super) members: Map<String, Value>,
+    pub(super) members: Vec<(&'static str, Value)>,
     /// What is logged, and never shown.
     pub(super) source: Option<Arc<dyn Error + Send + Sync>>,
-    retry_after: Option<Duration>,
+    /// In seconds.
+    retry_after: Option<u32>,
     challenge: Option<&'static str>,
 }
 
@@ -34,14 +35,14 @@ impl Problem {
         status: StatusCode,
         name: &'static str,
         title: &'static str,
-        detail: impl Into<String>,
+        detail: impl Into<Box<str>>,
     ) -> Self {
         Self {
             status,
             name,
             title,
             detail: detail.into(),
-            members: Map::new(),
+            members: Vec::new(),
             source: None,
             retry_after: None,
             challenge: None,
@@ -92,9 +93,7 @@ impl Problem {
             "Invalid parameter",
             format!("`{name}` {expected}"),
         );
-        problem
-            .members
-            .insert("parameter".to_owned(), Value::from(name));
+        problem.members.push(("parameter", Value::from(name)));
         problem
     }
 
@@ -110,7 +109,7 @@ impl Problem {
     #[must_use]
     pub(super) fn retry_after(self, wait: Duration) -> Self {
         Self {
-            retry_after: Some(wait),
+            retry_after: Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1)),
             ..self
         }
     }
@@ -141,9 +140,13 @@ impl Problem {
         );
         body.insert("title".to_owned(), self.title.into());
         body.insert("status".to_owned(), self.status.as_u16().into());
-        body.insert("detail".to_owned(), self.detail.clone().into());
+        body.insert("detail".to_owned(), (*self.detail).into());
         body.insert("request_id".to_owned(), request_id.into());
-        body.extend(self.members.clone());
+        body.extend(
+            self.members
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         Value::Object(body)
     }
 
@@ -166,10 +169,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if let Some(wait) = self.retry_after {
-            response.headers_mut().insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(

@@ -232,7 +232,7 @@ mod tests {
         };
         let serving = serve_with(listener, router(), stop.clone(), header_timeout);
         let both = async { tokio::join!(serving, working).0 };
-        tokio::time::timeout(Duration::from_secs(10), both)
+        tokio::time::timeout(Duration::from_secs(30), both)
             .await
             .unwrap()
             .unwrap();

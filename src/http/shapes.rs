@@ -158,7 +158,7 @@ mod tests {
     use insta::assert_json_snapshot;
 
     const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
-    const GRACE: Duration = Duration::from_secs(7 * 86_400);
+    const GRACE: Duration = Duration::from_hours(168);
 
     fn row(kind: &str, id: &str, data: Value, beside: Value) -> ObjectRow {
         ObjectRow {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, Path, Request, State};
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::post;
 use axum::{Json, RequestExt, Router};
 use futures::StreamExt;
@@ -154,7 +154,7 @@ fn check(
     let signatures: Vec<&[u8]> = headers
         .get_all(SIGNATURE)
         .iter()
-        .map(|value| value.as_bytes())
+        .map(HeaderValue::as_bytes)
         .collect();
     verify(
         &signatures,

@@ -16,10 +16,11 @@ use crate::agent::rules::Rules;
 use crate::agent::run::{Decided, Run, RunError};
 use crate::clock::{Clock, Timestamp};
 use crate::facts::StoreFacts;
+use crate::guardrails::limits::prose::Refusal;
 use crate::guardrails::limits::rendered::check_rendered;
 use crate::guardrails::precondition::{Purpose, fallen};
 use crate::outbox::{
-    MailFacts, Notice, Prose, RenderError, message_id, render_mail, render_notice,
+    MailFacts, Notice, Prose, RenderError, RenderedMail, message_id, render_mail, render_notice,
 };
 use crate::store::{
     Action, Channel, ClaimedRun, Finish, NewEffect, NewMessage, RunInput, Store, StoreError,
@@ -77,8 +78,19 @@ impl From<PromptsError> for Undecided {
     }
 }
 
-impl From<RenderError> for Undecided {
-    fn from(error: RenderError) -> Self {
+/// Why a mail cannot leave as it was written.
+#[derive(Debug, thiserror::Error)]
+enum Unsendable {
+    /// It has no form.
+    #[error("the mail cannot be rendered")]
+    Render(#[from] RenderError),
+    /// Rendered, it holds what no mail may hold.
+    #[error("the rendered mail is refused")]
+    Refused(#[from] Refusal),
+}
+
+impl From<Unsendable> for Undecided {
+    fn from(error: Unsendable) -> Self {
         Self::Failed(Box::new(error))
     }
 }
@@ -193,6 +205,7 @@ impl Deciding {
             model,
             journal: &journal,
             facts: self.facts.as_ref(),
+            rehearse: &|proposal| self.rehearse(proposal, brief),
         };
         running.decide(entries).await.map_err(|error| match error {
             RunError::Deferred {
@@ -266,13 +279,30 @@ impl Deciding {
         })
     }
 
-    fn mail(
-        &self,
-        prose: &Prose,
-        brief: &Brief,
-        purpose: Purpose,
-        message_id: String,
-    ) -> Result<NewMessage, Undecided> {
+    /// Whether a model's mail comes out as one that may be sent. Found at the end of the run it would be too late:
+    /// the model could not mend it, and the rules would not write instead.
+    fn rehearse(&self, proposal: &Proposal, brief: &Brief) -> Result<(), Refusal> {
+        let Proposal::SendEmail { subject, body, .. } = proposal else {
+            return Ok(());
+        };
+        let prose = Prose {
+            subject: subject.clone(),
+            body: body.clone(),
+        };
+        match self.render(&prose, brief) {
+            // A broken frame or link is not the model's to mend.
+            Ok(_) | Err(Unsendable::Render(RenderError::Frame { .. } | RenderError::Link)) => {
+                Ok(())
+            }
+            Err(Unsendable::Refused(refusal)) => Err(refusal),
+            Err(Unsendable::Render(error)) => Err(Refusal {
+                rule: "not_rendered",
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn render(&self, prose: &Prose, brief: &Brief) -> Result<RenderedMail, Unsendable> {
         let facts = MailFacts {
             greeting_name: brief.greeting_name.clone(),
             language: brief.language.clone(),
@@ -297,8 +327,18 @@ impl Deciding {
             .map(String::as_str),
         );
         known.push(&facts.business_name);
-        check_rendered(&rendered.text, &known, &brief.language)
-            .map_err(|refusal| Undecided::Failed(Box::new(refusal)))?;
+        check_rendered(&rendered.text, &known, &brief.language)?;
+        Ok(rendered)
+    }
+
+    fn mail(
+        &self,
+        prose: &Prose,
+        brief: &Brief,
+        purpose: Purpose,
+        message_id: String,
+    ) -> Result<NewMessage, Undecided> {
+        let rendered = self.render(prose, brief)?;
         Ok(NewMessage {
             channel: Channel::Email,
             purpose,

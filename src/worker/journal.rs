@@ -20,7 +20,7 @@ impl Journal for StoreJournal<'_> {
         let call = match entry {
             Entry::Reply { .. } => None,
             Entry::Result(judged) => Some(NewToolCall {
-                tool: judged.call.name.clone(),
+                tool: storable(&judged.call.name),
                 arguments: serde_json::from_str(&judged.call.arguments)
                     .unwrap_or_else(|_| serde_json::Value::String(judged.call.arguments.clone())),
                 by: if judged.by_rules { "rules" } else { "model" },
@@ -30,7 +30,7 @@ impl Journal for StoreJournal<'_> {
                     "allowed"
                 },
                 rule: judged.refused.as_ref().map(|(rule, _)| rule.clone()),
-                reason: judged.refused.as_ref().map(|(_, reason)| reason.clone()),
+                reason: judged.refused.as_ref().map(|(_, reason)| storable(reason)),
                 effect_key: judged.proposal.as_ref().map(|(key, _)| key.clone()),
                 result: judged.result.clone(),
             }),
@@ -46,5 +46,21 @@ impl Journal for StoreJournal<'_> {
             .journal(self.run, &step)
             .await
             .map_err(|error| JournalError(Box::new(error)))
+    }
+}
+
+/// A model's words as a database takes them: Postgres has no NUL in texts, and a call that cannot be stored would keep
+/// what is owed from being done.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::storable;
+
+    #[test]
+    fn no_nul_reaches_the_database() {
+        assert_eq!(storable("send\0email"), "send\u{fffd}email");
     }
 }

@@ -258,19 +258,20 @@ impl Worker {
 impl Worker {
     /// Decides a run, and keeps its lane for as long as that takes.
     async fn keep_alive(&self, run: &ClaimedRun) -> Result<&'static str, decide::Undecided> {
-        let mut deciding = std::pin::pin!(self.deciding.decide(
-            self.store.as_ref(),
-            self.clock.as_ref(),
-            run
-        ));
+        // Side by side: the run may hold the connection that the renewal waits for, and must go on meanwhile.
+        tokio::select! {
+            decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run) => decided,
+            () = self.renew(run) => Err(decide::Undecided::Fenced),
+        }
+    }
+
+    /// Renews a run's lease again and again; ends when another worker has the lane.
+    async fn renew(&self, run: &ClaimedRun) {
         loop {
-            tokio::select! {
-                decided = &mut deciding => return decided,
-                () = tokio::time::sleep(self.pace.lease / 3) => {}
-            }
+            tokio::time::sleep(self.pace.lease / 3).await;
             match self.store.renew_run(run, self.pace.lease).await {
                 Ok(()) => {}
-                Err(StoreError::Fenced) => return Err(decide::Undecided::Fenced),
+                Err(StoreError::Fenced) => return,
                 // The lease may still hold; if it does not, the finishing transaction is refused.
                 Err(error) => {
                     tracing::warn!(run.id = %run.id, error = %chain(&error), "the lease could not be renewed");

@@ -6,7 +6,7 @@
 //! every text: an English promise in a German mail is a promise.
 //!
 //! An entry is one word or several in a row; `start*`, `*end` and `*part*` match openly. Case, accents, `ß`/`ss` and
-//! `ü`/`ue` do not matter. A sentence's end ends a phrase.
+//! `ü`/`ue` do not matter. A phrase ends with its clause.
 
 /// Phrases that hold a refused word and are harmless; they are taken out before anything is looked for.
 #[rustfmt::skip]

@@ -15,6 +15,9 @@ const REACH: usize = 3;
 /// Number words in a row from which on they spell a phone number or a code.
 const SPELLED_DIGITS: usize = 4;
 
+/// Stands between two clauses: a phrase does not reach over it.
+const PAUSE: &str = ",";
+
 /// No number is longer; what is longer is not searched.
 const LONGEST_NUMBER: usize = 80;
 
@@ -70,6 +73,9 @@ fn words(text: &str) -> Vec<String> {
         } else if matches!(c, '.' | '!' | '?' | '\n' | ';') {
             // A sentence ends, and a phrase does not reach over its end.
             words.push(".".to_owned());
+        } else if matches!(c, ',' | ':' | '–' | '—') {
+            // A clause ends: "to pay, you can" pays nobody.
+            words.push(PAUSE.to_owned());
         }
     }
     if !word.is_empty() {
@@ -96,7 +102,9 @@ pub(super) fn check_amounts(text: &str) -> Result<(), Refusal> {
         let reason = format!("`{sign}` outside a placeholder, amounts come from placeholders only");
         return Err(Refusal::new("amount_in_words", reason));
     }
-    for words in [words(text), words(&joined(text))] {
+    for mut words in [words(text), words(&joined(text))] {
+        // A comma between a number and its unit does not make them two things.
+        words.retain(|word| word != PAUSE);
         for (at, word) in words.iter().enumerate() {
             let Some(reach) = number_reach(word) else {
                 continue;
@@ -128,8 +136,8 @@ pub(super) fn check_amounts(text: &str) -> Result<(), Refusal> {
 pub(super) fn check_spelled_phone(text: &str) -> Result<(), Refusal> {
     let mut row = 0;
     for word in words(text) {
-        // Full stops between the figures do not make them a sentence each.
-        if word != "." {
+        // Full stops and commas between the figures do not make them a sentence each.
+        if word != "." && word != PAUSE {
             row = if is_number(&word) { row + 1 } else { 0 };
         }
         if row >= SPELLED_DIGITS {

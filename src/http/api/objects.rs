@@ -98,6 +98,6 @@ fn ambiguous(rows: &[ObjectRow]) -> Problem {
         .collect();
     problem
         .members
-        .insert("candidates".to_owned(), Value::Array(candidates));
+        .push(("candidates", Value::Array(candidates)));
     problem
 }

@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::{Endpoint, HttpLimits, HttpState, router};
@@ -107,7 +108,7 @@ impl Server {
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_767_225_600)));
         let (inbox, task) = Inbox::new(store.clone(), clock.clone(), 10, Arc::new(Notify::new()));
         let stop = CancellationToken::new();
-        tokio::spawn(task.run(stop.clone()));
+        TaskTracker::new().spawn(task.run(stop.clone()));
         let endpoint = |secret: &str, account: Option<&str>| Endpoint {
             secrets: SigningSecrets::parse(secret).unwrap(),
             account: account.map(str::to_owned),
@@ -128,12 +129,12 @@ impl Server {
             }),
             limits: HttpLimits {
                 max_body: MAX_BODY,
-                tolerance: Duration::from_secs(300),
+                tolerance: Duration::from_mins(5),
                 request_timeout: Duration::from_secs(10),
                 max_failed_verifications_per_minute: 2,
             },
             admin_token: SecretString::from(TOKEN),
-            access_grace: Duration::from_secs(7 * 86_400),
+            access_grace: Duration::from_hours(168),
             metrics: None,
             listens_on_loopback: true,
         };

@@ -196,7 +196,7 @@ async fn a_backlog_and_a_broken_database_say_when_to_try_again() {
 #[tokio::test]
 async fn a_commit_that_takes_too_long_is_unavailable() {
     let server = Server::with(|state| state.limits.request_timeout = Duration::from_millis(50));
-    server.store.held().slow = Some(Duration::from_secs(60));
+    server.store.held().slow = Some(Duration::from_mins(1));
     let answer = server.deliver(EVENT).await;
     assert_eq!(
         (answer.status, answer.problem().as_str()),
@@ -233,7 +233,7 @@ async fn only_failures_are_limited_and_only_their_own_address() {
             StatusCode::UNAUTHORIZED
         );
     }
-    server.clock.advance(Duration::from_secs(60));
+    server.clock.advance(Duration::from_mins(1));
     assert_eq!(
         server.ask(from(one, unsigned(EVENT))).await.status,
         StatusCode::UNAUTHORIZED

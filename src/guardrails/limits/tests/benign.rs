@@ -26,6 +26,7 @@ fn kind_english_mails_pass() {
         "Wait...what happened? Your bank said no.",
         "We could not charge the card on file. Please log in to your account to update it.",
         "The attempt on {{amount}} failed. It was not your fault.",
+        "If you still want to pay, you can use another card here: {{update_payment_link}}",
     ] {
         assert_eq!(english(text), "passes", "{text}");
     }
