@@ -1,0 +1,147 @@
+//! A store without a database: what it is given it forgets, and says that it has it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use billhook::clock::Timestamp;
+use billhook::store::*;
+
+/// Answers at once to what the way of a delivery asks, and to nothing else.
+pub(crate) struct NoDatabase;
+
+#[async_trait]
+impl Store for NoDatabase {
+    async fn ingest(&self, batch: &[Delivery]) -> Result<Vec<Accepted>, StoreError> {
+        Ok(vec![Accepted::Accepted; batch.len()])
+    }
+
+    async fn backlog(&self, _: u64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    // The verbs below are for those who work off, list or send, and none of them runs here.
+
+    async fn claim_events(&self, _: u32, _: Duration) -> Result<Vec<ClaimedEvent>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn apply_event(&self, _: &ClaimedEvent) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn fail_event(
+        &self,
+        _: &ClaimedEvent,
+        _: &str,
+        _: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn promote_schedules(&self, _: u32) -> Result<u64, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn claim_run(&self, _: Duration) -> Result<Option<ClaimedRun>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn load_run(&self, _: &ClaimedRun) -> Result<RunInput, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn journal(&self, _: &ClaimedRun, _: &NewStep) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn renew_run(&self, _: &ClaimedRun, _: Duration) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn finish_run(&self, _: &ClaimedRun, _: &Finish) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn release_run(&self, _: &ClaimedRun, _: &Release) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn claim_messages(
+        &self,
+        _: &[Channel],
+        _: u32,
+        _: Duration,
+    ) -> Result<Vec<ClaimedMessage>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn begin_sending(&self, _: &ClaimedMessage) -> Result<Clearance, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn settle_message(&self, _: &ClaimedMessage, _: &SendOutcome) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn payment_history(
+        &self,
+        _: &str,
+        _: bool,
+        _: &str,
+        _: u32,
+    ) -> Result<Vec<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn retry_event(&self, _: &str) -> Result<Retried, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn events(&self, _: &EventFilter, _: &Page) -> Result<Listing<EventRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn event(&self, _: &str) -> Result<Option<EventRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn runs(&self, _: &Page) -> Result<Listing<RunRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn run(&self, _: &str) -> Result<Option<RunRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn tool_calls(&self, _: &Page) -> Result<Listing<ToolCallRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn messages(
+        &self,
+        _: Option<&str>,
+        _: &Page,
+    ) -> Result<Listing<MessageRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn message(&self, _: &str) -> Result<Option<MessageRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn objects(&self, _: &str, _: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn object(&self, _: &str, _: &str) -> Result<Vec<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn census(&self) -> Result<Census, StoreError> {
+        Err(StoreError::Contended)
+    }
+}
