@@ -5,6 +5,7 @@
 
 mod decide;
 mod journal;
+mod prepare;
 pub mod retry;
 
 use std::sync::Arc;
