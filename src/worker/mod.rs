@@ -5,6 +5,7 @@
 
 mod decide;
 mod journal;
+mod prepare;
 pub mod retry;
 
 use std::sync::Arc;
@@ -213,9 +214,15 @@ impl Worker {
                 reason,
                 retry_after,
             }) => {
-                let wait =
-                    retry_after.unwrap_or_else(|| retry::jitter(self.pace.retry.pause(failures)));
-                let due_at = self.clock.now().plus(wait).min(run.decide_by);
+                let now = self.clock.now();
+                let wait = retry_after.unwrap_or_else(|| {
+                    // A deferral spends no attempt, so the pause grows with the time already waited.
+                    let generation = u32::try_from(run.generation).unwrap_or(u32::MAX);
+                    let shortest = self.pace.retry.pause(generation);
+                    let waited = now.since(run.started_at);
+                    retry::jitter(waited.clamp(shortest, self.pace.retry.max.max(shortest)))
+                });
+                let due_at = now.plus(wait).min(run.decide_by);
                 tracing::warn!(run.id = %run.id, %reason, "the model is away; the run is deferred");
                 Release {
                     status: "deferred",
