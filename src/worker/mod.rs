@@ -32,6 +32,8 @@ pub struct Pace {
     pub poll: Duration,
     /// Runs at once.
     pub concurrency: usize,
+    /// No run holds its lane longer than this; it is deferred.
+    pub run_timeout: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
 }
@@ -188,6 +190,8 @@ impl Worker {
             if running.next().await.is_none() {
                 return Ok(claimed);
             }
+            // One slow run must not keep what became due meanwhile from being claimed.
+            dry = false;
         }
     }
 
@@ -269,6 +273,10 @@ impl Worker {
         tokio::select! {
             decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run) => decided,
             () = self.renew(run) => Err(decide::Undecided::Fenced),
+            () = tokio::time::sleep(self.pace.run_timeout) => Err(decide::Undecided::Deferred {
+                reason: "the run took longer than `model.run_timeout`".to_owned(),
+                retry_after: None,
+            }),
         }
     }
 
