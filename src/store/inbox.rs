@@ -32,16 +32,22 @@ statements! {
         SELECT value->>'id', value->>'endpoint', coalesce(value->>'api_version', ''), value->>'received_at', value->>'sha256' FROM json_each($1)",
         postgres: "INSERT INTO deliveries (event, endpoint, api_version, received_at, body_sha256) \
         SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[])";
-    /// A known event in another shape is applied once more, as one more snapshot.
-    REOPEN: "UPDATE events SET status = 'pending', not_before = 0 WHERE status IN ('applied', 'done') AND id IN (SELECT value FROM json_each($1))";
+    /// A known event in another shape is applied once more, as one more snapshot. One that is being applied just now is
+    /// written, too, and keeps its status: so whoever applies it waits for this body, or this waits for them.
+    REOPEN: "UPDATE events SET not_before = CASE WHEN status IN ('applied', 'done') THEN 0 ELSE not_before END, \
+        status = CASE WHEN status IN ('applied', 'done') THEN 'pending' ELSE status END WHERE id IN (SELECT value FROM json_each($1))",
+        postgres: "UPDATE events SET not_before = CASE WHEN status IN ('applied', 'done') THEN 0 ELSE not_before END, \
+        status = CASE WHEN status IN ('applied', 'done') THEN 'pending' ELSE status END \
+        WHERE id = ANY (ARRAY(SELECT id FROM events WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id FOR UPDATE))";
     BACKLOG: "SELECT count(*) AS n FROM (SELECT 1 AS one FROM events WHERE status IN ('pending', 'retrying') LIMIT $1) AS bounded";
+    /// An array, because PostgreSQL may run a subquery of `IN` more than once, and would then claim over the limit.
     CLAIM: "UPDATE events SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
             SELECT id FROM events WHERE status IN ('pending', 'retrying') AND not_before <= $2 AND lease_until < $3 \
             ORDER BY not_before, received_at LIMIT $4) \
         RETURNING id, epoch, account, livemode, type, received_at, attempts",
-        postgres: "UPDATE events SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
+        postgres: "UPDATE events SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
             SELECT id FROM events WHERE status IN ('pending', 'retrying') AND not_before <= $2 AND lease_until < $3 \
-            ORDER BY not_before, received_at LIMIT $4 FOR UPDATE SKIP LOCKED) \
+            ORDER BY not_before, received_at LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, account, livemode, type, received_at, attempts";
     UNAPPLIED: "SELECT event, api_version, body FROM bodies WHERE applied = 0 AND event IN (SELECT value FROM json_each($1)) ORDER BY event, api_version";
     FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0 WHERE id = $1 AND epoch = $2";

@@ -25,6 +25,8 @@ use crate::stripe::view::Family;
 statements! {
     APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = NULL, lease_until = 0 \
         WHERE id = $1 AND epoch = $2";
+    /// Asked only after the event's row was written: until then the body of another shape may be on its way in unseen.
+    STILL_UNAPPLIED: "UPDATE events SET status = 'pending' WHERE id = $1 AND EXISTS (SELECT 1 FROM bodies WHERE event = $1 AND applied = 0)";
     BODY_APPLIED: "UPDATE bodies SET applied = 1 WHERE event = $1 AND api_version = $2";
 }
 
@@ -136,6 +138,7 @@ impl SqlStore {
         {
             return Err(StoreError::Fenced);
         }
+        tx.run(&STILL_UNAPPLIED, args![&claimed.id]).await?;
         tx.commit().await
     }
 
