@@ -1,7 +1,5 @@
 //! The end of a run: effects, messages, schedules and holds in one short transaction.
 
-use std::collections::BTreeSet;
-
 use super::apply::rows::json;
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
@@ -36,15 +34,11 @@ impl SqlStore {
     pub(super) async fn finish(&self, run: &ClaimedRun, finish: &Finish) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
+        // The roots that applying an event locks, and before the lane, as there: the state cannot move until the
+        // commit, and the two cannot wait for each other.
+        let roots = standing::roots(&mut tx, &run.occurrence).await?;
+        tx.lock(&roots).await?;
         fence(&mut tx, run).await?;
-        if let Some(customer) = &run.customer {
-            // The same root that applying an event of this customer locks: the state cannot move until the commit.
-            tx.lock(&BTreeSet::from([format!(
-                "{}/{}/customer/{customer}",
-                run.account, run.livemode
-            )]))
-            .await?;
-        }
         let (_, standing) = standing::load(&mut tx, &run.occurrence).await?;
         let mut status = finish.status;
         let mut reason = finish.reason.clone();

@@ -1,6 +1,5 @@
 //! Messages on their way out: claimed, asked once more whether they may go, and what became of them.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::database::{args, list, statements};
@@ -17,16 +16,16 @@ statements! {
             SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel IN (SELECT value FROM json_each($5)) \
             AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status",
-        postgres: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
+        postgres: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
             SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel IN (SELECT value FROM json_each($5)) \
-            AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED) \
+            AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status";
-    MESSAGE: "SELECT account, livemode, customer, occurrence, purpose, channel, recipient_key FROM messages WHERE id = $1 AND epoch = $2";
+    MESSAGE: "SELECT status, occurrence, purpose, channel, recipient_key FROM messages WHERE id = $1 AND epoch = $2";
     /// What counts against a recipient's cap: everything that left or may have left.
     FAILURE_MAILS: "SELECT count(*) AS n, min(tried_at) AS oldest FROM messages WHERE recipient_key = $1 AND tried_at > $2 AND id <> $3 \
         AND channel = 'email' AND status IN ('sent', 'sending', 'unknown') AND purpose IN ('payment_failed', 'invoice_payment_failed', 'subscription_past_due')";
     POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
-    SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, reason = NULL WHERE id = $1 AND epoch = $2";
+    SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2";
     AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
@@ -102,15 +101,13 @@ impl SqlStore {
             .row(&MESSAGE, args![&message.id, message.epoch])
             .await?
             .ok_or(StoreError::Fenced)?;
-        let recipient = row.opt_text("recipient_key")?;
-        let mut roots = BTreeSet::new();
-        if let Some(customer) = row.opt_text("customer")? {
-            roots.insert(format!(
-                "{}/{}/customer/{customer}",
-                row.text("account")?,
-                row.flag("livemode")?
-            ));
+        if !matches!(row.text("status")?.as_str(), "pending" | "sending") {
+            // It expired between the claim and now.
+            return Ok(Clearance::Stop);
         }
+        let recipient = row.opt_text("recipient_key")?;
+        let occurrence = row.text("occurrence")?;
+        let mut roots = standing::roots(&mut tx, &occurrence).await?;
         // Two mails to one address must see each other, or both would stay under the cap.
         roots.extend(recipient.as_ref().map(|key| format!("recipient/{key}")));
         tx.lock(&roots).await?;
@@ -120,7 +117,7 @@ impl SqlStore {
                 what: "unknown",
             })?;
         if message.channel == Channel::Email {
-            let (_, standing) = standing::load(&mut tx, &row.text("occurrence")?).await?;
+            let (_, standing) = standing::load(&mut tx, &occurrence).await?;
             if let Some(gone) = fallen(purpose, &standing) {
                 let none: Option<i64> = None;
                 tx.run(
@@ -151,8 +148,10 @@ impl SqlStore {
                 }
             }
         }
-        tx.run(&SENDING, args![&message.id, message.epoch, now])
-            .await?;
+        let sending = args![&message.id, message.epoch, now];
+        if tx.run(&SENDING, sending).await? == 0 {
+            return Err(StoreError::Fenced);
+        }
         tx.commit().await?;
         Ok(Clearance::Go)
     }

@@ -1,5 +1,7 @@
 //! The current rows of what an occurrence is about, read inside the caller's transaction.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::database::{Transaction, args, statements};
@@ -20,23 +22,42 @@ statements! {
     SCHEDULE: "SELECT data FROM schedules WHERE occurrence = $1 LIMIT 1";
 }
 
-/// An occurrence and the rows that it is about.
-pub(super) async fn load(
+/// What must be locked so that the state an occurrence is judged by cannot move: the roots that applying an event of its
+/// customer or of its objects locks.
+pub(super) async fn roots(
     tx: &mut Transaction,
     occurrence: &str,
-) -> Result<(Occurrence, Standing), StoreError> {
+) -> Result<BTreeSet<String>, StoreError> {
+    let (occurrence, scope) = find(tx, occurrence).await?;
+    let customer = occurrence.customer.clone();
+    let customer = customer.map(|id| Node::new(NodeKind::Customer, id));
+    let nodes = occurrence.nodes.iter().chain(&customer);
+    Ok(nodes
+        .map(|node| format!("{}/{}/{node}", scope.account, scope.livemode))
+        .collect())
+}
+
+async fn find(tx: &mut Transaction, id: &str) -> Result<(Occurrence, Scope), StoreError> {
     let row = tx
-        .row(&OCCURRENCE, args![occurrence])
+        .row(&OCCURRENCE, args![id])
         .await?
         .ok_or(StoreError::Inconsistent {
             column: "runs.occurrence",
             what: "there is no such occurrence",
         })?;
-    let occurrence: Occurrence = row.json("data")?;
     let scope = Scope {
         account: row.text("account")?,
         livemode: row.flag("livemode")?,
     };
+    Ok((row.json("data")?, scope))
+}
+
+/// An occurrence and the rows that it is about.
+pub(super) async fn load(
+    tx: &mut Transaction,
+    occurrence: &str,
+) -> Result<(Occurrence, Standing), StoreError> {
+    let (occurrence, scope) = find(tx, occurrence).await?;
     let attempted = occurrence
         .attempts
         .last()

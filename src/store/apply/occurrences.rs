@@ -41,6 +41,9 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11, $12) ON CONFLICT (occurrence, stage) DO NOTHING";
     UPGRADE_RUN: "UPDATE runs SET playbook = $2, event = $3, customer = coalesce(customer, $4), \
         due_at = CASE WHEN due_at > $5 THEN $5 ELSE due_at END WHERE id = $1 AND status IN ('waiting', 'deferred')";
+    /// A lane is held before its runs are written, as whoever claims it does: the two cannot wait for each other.
+    HOLD_LANE: "SELECT 1 AS one FROM lanes WHERE lane = $1",
+        postgres: "SELECT 1 AS one FROM lanes WHERE lane = $1 FOR UPDATE";
     DONE: "UPDATE events SET status = 'done' WHERE occurrence = $1 AND status = 'applied'";
 }
 
@@ -155,6 +158,7 @@ impl Joiner<'_> {
             return Ok(());
         };
         let id = run.text("id")?;
+        self.tx.rows(&HOLD_LANE, args![run.text("lane")?]).await?;
         if kept.is_none() {
             self.tx.run(&MOVE_RUN, args![&id, survivor]).await?;
         } else if self
@@ -315,14 +319,14 @@ impl SqlStore {
                 let id = run.text("id")?;
                 joiner
                     .tx
+                    .run(&WAKE_LANE, args![run.text("lane")?, due])
+                    .await?;
+                joiner
+                    .tx
                     .run(
                         &UPGRADE_RUN,
                         args![&id, lead.playbook(), &claimed.id, &occurrence.customer, due],
                     )
-                    .await?;
-                joiner
-                    .tx
-                    .run(&WAKE_LANE, args![run.text("lane")?, due])
                     .await?;
             }
             return Ok(());
