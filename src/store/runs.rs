@@ -1,5 +1,6 @@
 //! Follow-ups from their schedule to the last step of their journal.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::database::{Transaction, args, statements};
@@ -9,7 +10,7 @@ use super::records::{ClaimedRun, NewStep, Release, RunInput, Step};
 use super::shown::ObjectRow;
 use super::sql_store::SqlStore;
 use super::standing;
-use crate::clock::micros;
+use crate::clock::{Timestamp, micros};
 
 statements! {
     DUE_SCHEDULES: "SELECT effect_key, account, livemode, playbook, customer, subscription, occurrence, event, due_at FROM schedules \
@@ -57,6 +58,14 @@ statements! {
 /// After this long a resumed run starts a new generation: what it read is too old to act on.
 const STALE_JOURNAL: Duration = Duration::from_mins(5);
 
+/// What looking for a lane came to.
+enum Lane {
+    Claimed(Box<ClaimedRun>),
+    /// It was due and has nothing to do; others may have.
+    NothingDue,
+    None,
+}
+
 impl SqlStore {
     pub(super) async fn promote(&self, limit: u32) -> Result<u64, StoreError> {
         let now = self.clock.now();
@@ -64,6 +73,7 @@ impl SqlStore {
         let due = tx
             .rows(&DUE_SCHEDULES, args![now, i64::from(limit)])
             .await?;
+        let mut lanes: BTreeMap<String, Timestamp> = BTreeMap::new();
         for row in &due {
             let (account, livemode) = (row.text("account")?, row.flag("livemode")?);
             let customer = row.opt_text("customer")?;
@@ -94,13 +104,16 @@ impl SqlStore {
                 ],
             )
             .await?;
-            tx.run(&WAKE_LANE, args![&lane, due_at]).await?;
+            let first = lanes.entry(lane).or_insert(due_at);
+            *first = due_at.min(*first);
             tx.run(&SCHEDULE_DONE, args![row.text("effect_key")?])
                 .await?;
         }
-        if !due.is_empty() {
-            tx.commit().await?;
+        // Sorted, so that two processes that promote at once cannot wait for each other.
+        for (lane, due_at) in &lanes {
+            tx.run(&WAKE_LANE, args![lane, *due_at]).await?;
         }
+        tx.commit().await?;
         Ok(due.len() as u64)
     }
 
@@ -108,6 +121,16 @@ impl SqlStore {
         &self,
         lease: Duration,
     ) -> Result<Option<ClaimedRun>, StoreError> {
+        loop {
+            match self.claim_lane(lease).await? {
+                Lane::Claimed(run) => return Ok(Some(*run)),
+                Lane::NothingDue => {}
+                Lane::None => return Ok(None),
+            }
+        }
+    }
+
+    async fn claim_lane(&self, lease: Duration) -> Result<Lane, StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let leased = tx.lease_clock(self.clock.as_ref()).await?;
@@ -117,14 +140,14 @@ impl SqlStore {
             .row(&CLAIM_LANE, args![until, now, leased, patience])
             .await?
         else {
-            return Ok(None);
+            return Ok(Lane::None);
         };
         let (lane, epoch) = (lane.text("lane")?, lane.int("epoch")?);
         let Some(row) = tx.row(&NEXT_RUN, args![&lane, now]).await? else {
-            // What was due is merged or done by now.
+            // What was due is merged or done by now; freed, the lane says when it is due next.
             tx.run(&FREE_LANE, args![&lane, epoch]).await?;
             tx.commit().await?;
-            return Ok(None);
+            return Ok(Lane::NothingDue);
         };
         let mut run = ClaimedRun {
             id: row.text("id")?,
@@ -150,7 +173,7 @@ impl SqlStore {
         }
         tx.run(&START, args![&run.id, now]).await?;
         tx.commit().await?;
-        Ok(Some(run))
+        Ok(Lane::Claimed(Box::new(run)))
     }
 
     pub(super) async fn load_input(&self, run: &ClaimedRun) -> Result<RunInput, StoreError> {
