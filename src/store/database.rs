@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, PgPool, SqlitePool};
 
 use super::error::StoreError;
 pub(crate) use super::values::{Arg, Row, args, list};
-use super::values::{bind, decode_postgres, decode_sqlite};
+use super::values::{bind, decode_postgres, decode_sqlite, storable};
 use crate::clock::{Clock, Timestamp};
 
 /// One statement, as each database is asked.

@@ -8,6 +8,7 @@ use sqlx::{Column, Row as _, TypeInfo, ValueRef};
 
 use super::error::StoreError;
 use crate::clock::Timestamp;
+use crate::stripe::text::without_nul;
 
 /// A bound value.
 #[derive(Debug, Clone)]
@@ -222,6 +223,15 @@ macro_rules! decode {
 decode!(decode_sqlite, SqliteRow);
 decode!(decode_postgres, PgRow);
 
+/// Text as both databases take it: PostgreSQL has no place for U+0000, and what a server or a model answered may hold it.
+pub(super) fn storable(text: String) -> String {
+    if text.contains('\0') {
+        without_nul(&text)
+    } else {
+        text
+    }
+}
+
 macro_rules! bind {
     ($query:expr, $args:expr, sqlite) => {{
         let mut query = $query;
@@ -229,9 +239,9 @@ macro_rules! bind {
             query = match arg {
                 Arg::Int(v) => query.bind(*v),
                 Arg::OptInt(v) => query.bind(*v),
-                Arg::Text(v) => query.bind((*v).to_owned()),
-                Arg::Owned(v) => query.bind(v.clone()),
-                Arg::OptText(v) => query.bind(v.clone()),
+                Arg::Text(v) => query.bind(storable((*v).to_owned())),
+                Arg::Owned(v) => query.bind(storable(v.clone())),
+                Arg::OptText(v) => query.bind(v.clone().map(storable)),
                 Arg::Bytes(v) => query.bind(v.to_vec()),
                 Arg::Ints(_) | Arg::Texts(_) | Arg::OptTexts(_) | Arg::Blobs(_) => {
                     return Err(StoreError::Inconsistent {
@@ -249,13 +259,17 @@ macro_rules! bind {
             query = match arg {
                 Arg::Int(v) => query.bind(*v),
                 Arg::OptInt(v) => query.bind(*v),
-                Arg::Text(v) => query.bind((*v).to_owned()),
-                Arg::Owned(v) => query.bind(v.clone()),
-                Arg::OptText(v) => query.bind(v.clone()),
+                Arg::Text(v) => query.bind(storable((*v).to_owned())),
+                Arg::Owned(v) => query.bind(storable(v.clone())),
+                Arg::OptText(v) => query.bind(v.clone().map(storable)),
                 Arg::Bytes(v) => query.bind(v.to_vec()),
                 Arg::Ints(v) => query.bind(v.clone()),
-                Arg::Texts(v) => query.bind(v.clone()),
-                Arg::OptTexts(v) => query.bind(v.clone()),
+                Arg::Texts(v) => query.bind(v.iter().cloned().map(storable).collect::<Vec<_>>()),
+                Arg::OptTexts(v) => query.bind(
+                    v.iter()
+                        .map(|v| v.clone().map(storable))
+                        .collect::<Vec<_>>(),
+                ),
                 Arg::Blobs(v) => query.bind(v.clone()),
             };
         }
