@@ -122,6 +122,7 @@ impl App {
             batch: u32::try_from(config.worker.batch).unwrap_or(u32::MAX),
             poll: config.worker.poll,
             concurrency: config.follow_up.concurrency,
+            run_timeout: config.model.run_timeout,
             retry,
         };
         let worker = Arc::new(Worker::new(

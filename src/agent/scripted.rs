@@ -1,24 +1,34 @@
 //! A model that says what it was told to: for tests and evals, hostile models above all.
 
-use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::agent::model::{Model, ModelError, Reply, Request};
 
-/// Answers from a list, then says nothing more.
-#[derive(Debug, Default)]
+/// Looks at a request and how many came before it, and answers.
+type Answer = dyn Fn(&Request, usize) -> Result<Reply, ModelError> + Send + Sync;
+
+/// Answers from a list, then says nothing more; or as a function says.
 pub struct Scripted {
-    replies: Mutex<VecDeque<Reply>>,
+    answer: Box<Answer>,
     asked: Mutex<Vec<Request>>,
 }
 
 impl Scripted {
     /// A model that gives these replies in order.
     pub fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let replies: Vec<Reply> = replies.into_iter().collect();
+        Self::answering(move |_, before| Ok(replies.get(before).cloned().unwrap_or_default()))
+    }
+
+    /// A model that looks at the request and at how many came before it, and may fail.
+    pub fn answering(
+        answer: impl Fn(&Request, usize) -> Result<Reply, ModelError> + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            replies: Mutex::new(replies.into_iter().collect()),
+            answer: Box::new(answer),
             asked: Mutex::default(),
         }
     }
@@ -32,6 +42,14 @@ impl Scripted {
     }
 }
 
+impl fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scripted")
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl Model for Scripted {
     fn name(&self) -> &'static str {
@@ -39,15 +57,11 @@ impl Model for Scripted {
     }
 
     async fn reply(&self, request: &Request) -> Result<Reply, ModelError> {
-        self.asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(request.clone());
-        let next = self
-            .replies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front();
-        Ok(next.unwrap_or_default())
+        let before = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.push(request.clone());
+            asked.len() - 1
+        };
+        (self.answer)(request, before)
     }
 }

@@ -28,7 +28,7 @@ statements! {
     INSERT_HOLD: "INSERT INTO holds (effect_key, account, livemode, order_id, owner, reason, occurrence, placed_at, ends_at) VALUES ($1, $2, $3, $4, 'model', $5, $6, $7, $8)";
     RELEASE_HOLDS: "UPDATE holds SET released_at = $1 WHERE account = $2 AND livemode = $3 AND owner = 'model' AND released_at IS NULL AND occurrence <> $4 \
         AND (order_id = $5 OR order_id IN (SELECT alias FROM order_aliases WHERE account = $2 AND livemode = $3 AND order_id = $5))";
-    END_RUN: "UPDATE runs SET status = $2, reason = $3, usage = $4, ended_at = $5 WHERE id = $1";
+    END_RUN: "UPDATE runs SET status = $2, reason = $3, usage = $4, ended_at = $5 WHERE id = $1 AND status = 'running'";
     EVENTS_DONE: "UPDATE events SET status = 'done' WHERE occurrence = $1 AND status = 'applied'";
 }
 
@@ -59,11 +59,15 @@ impl SqlStore {
             tx.run(&MARK_RUN, args![&run.id, run.generation, "suppressed"])
                 .await?;
         }
-        tx.run(
-            &END_RUN,
-            args![&run.id, status, &reason, finish.usage.to_string(), now],
-        )
-        .await?;
+        let ended = tx
+            .run(
+                &END_RUN,
+                args![&run.id, status, &reason, finish.usage.to_string(), now],
+            )
+            .await?;
+        if ended == 0 {
+            return Err(StoreError::Fenced);
+        }
         tx.run(&EVENTS_DONE, args![&run.occurrence]).await?;
         tx.run(&FREE_LANE, args![&run.lane, run.epoch]).await?;
         tx.commit().await

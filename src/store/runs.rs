@@ -48,7 +48,7 @@ statements! {
     /// Waiting for a model is no failure and spends no attempt.
     GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN CAST($5 AS BIGINT) END, \
         generation = generation + $6, started_at = CASE WHEN $6 = 1 THEN NULL ELSE started_at END, \
-        attempts = CASE WHEN $2 = 'deferred' THEN attempts - 1 ELSE attempts END WHERE id = $1";
+        attempts = CASE WHEN $2 = 'deferred' THEN attempts - 1 ELSE attempts END WHERE id = $1 AND status = 'running'";
     EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND status = 'applied'";
     PAYMENTS: "SELECT account, livemode, kind, id, data, version FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'payment_intent' \
         ORDER BY created DESC, id DESC LIMIT $4";
@@ -237,18 +237,23 @@ impl SqlStore {
         let mut tx = self.db.begin().await?;
         fence(&mut tx, run).await?;
         let now = self.clock.now();
-        tx.run(
-            &GIVE_BACK,
-            args![
-                &run.id,
-                release.status,
-                release.due_at,
-                &release.error,
-                now,
-                release.start_over
-            ],
-        )
-        .await?;
+        let given = tx
+            .run(
+                &GIVE_BACK,
+                args![
+                    &run.id,
+                    release.status,
+                    release.due_at,
+                    &release.error,
+                    now,
+                    release.start_over
+                ],
+            )
+            .await?;
+        if given == 0 {
+            // It had ended: its finishing transaction was committed and only the answer was lost.
+            return Err(StoreError::Fenced);
+        }
         if release.status == "failed" {
             tx.run(&EVENTS_DEAD, args![&run.occurrence, &release.error])
                 .await?;

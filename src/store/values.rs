@@ -203,6 +203,8 @@ macro_rules! decode {
                         } else {
                             match raw.type_info().name() {
                                 "INTEGER" | "INT8" => Cell::Int(row.try_get(at)?),
+                                // What PostgreSQL makes of a bare number in a statement.
+                                "INT4" => Cell::Int(i64::from(row.try_get::<i32, _>(at)?)),
                                 "BLOB" | "BYTEA" => Cell::Bytes(row.try_get(at)?),
                                 _ => Cell::Text(row.try_get(at)?),
                             }

@@ -5,6 +5,7 @@
 
 mod decide;
 mod journal;
+mod prepare;
 pub mod retry;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Pace {
     pub poll: Duration,
     /// Runs at once.
     pub concurrency: usize,
+    /// No run holds its lane longer than this; it is deferred.
+    pub run_timeout: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
 }
@@ -187,6 +190,8 @@ impl Worker {
             if running.next().await.is_none() {
                 return Ok(claimed);
             }
+            // One slow run must not keep what became due meanwhile from being claimed.
+            dry = false;
         }
     }
 
@@ -213,9 +218,15 @@ impl Worker {
                 reason,
                 retry_after,
             }) => {
-                let wait =
-                    retry_after.unwrap_or_else(|| retry::jitter(self.pace.retry.pause(failures)));
-                let due_at = self.clock.now().plus(wait).min(run.decide_by);
+                let now = self.clock.now();
+                let wait = retry_after.unwrap_or_else(|| {
+                    // A deferral spends no attempt, so the pause grows with the time already waited.
+                    let generation = u32::try_from(run.generation).unwrap_or(u32::MAX);
+                    let shortest = self.pace.retry.pause(generation);
+                    let waited = now.since(run.started_at);
+                    retry::jitter(waited.clamp(shortest, self.pace.retry.max.max(shortest)))
+                });
+                let due_at = now.plus(wait).min(run.decide_by);
                 tracing::warn!(run.id = %run.id, %reason, "the model is away; the run is deferred");
                 Release {
                     status: "deferred",
@@ -262,6 +273,10 @@ impl Worker {
         tokio::select! {
             decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run) => decided,
             () = self.renew(run) => Err(decide::Undecided::Fenced),
+            () = tokio::time::sleep(self.pace.run_timeout) => Err(decide::Undecided::Deferred {
+                reason: "the run took longer than `model.run_timeout`".to_owned(),
+                retry_after: None,
+            }),
         }
     }
 

@@ -83,39 +83,55 @@ async fn try_history(
     None
 }
 
-/// Leaves out what the failure does not need. Deliveries are one by one here, so that each try is the same each time.
+/// Leaves out what the failure does not need, once an order is found that fails one by one: so each try is the same
+/// each time.
 async fn shrunk(
     stage: &mut Stage,
     history: &History,
-    tellings: &[Telling],
+    seed: u64,
 ) -> Option<(Vec<Telling>, Vec<Telling>, String)> {
-    let mut in_order = history.tellings.clone();
-    let mut shuffled = tellings.to_vec();
+    let mut rng = StdRng::seed_from_u64(seed);
     let mut smallest = None;
-    let mut at = 0;
-    // The first round leaves nothing out.
-    let mut candidate = (in_order.clone(), shuffled.clone());
-    loop {
-        let expected = stage.tell(history, &candidate.0, Manner::OneByOne, 0).await;
-        let found = stage.tell(history, &candidate.1, Manner::OneByOne, 0).await;
-        if found != expected {
-            (in_order, shuffled) = candidate;
-            smallest = Some((
-                in_order.clone(),
-                shuffled.clone(),
-                difference(&expected, &found),
-            ));
-        } else if smallest.is_none() {
-            return None;
-        } else {
-            at += 1;
+    for _ in 0..300 {
+        let tellings = shuffled(&history.tellings, &mut rng);
+        smallest = differ(stage, history, history.tellings.clone(), tellings).await;
+        if smallest.is_some() {
+            break;
         }
-        let Some(left_out) = in_order.get(at).copied() else {
-            return smallest;
-        };
-        let without = |list: &[Telling]| list.iter().copied().filter(|t| *t != left_out).collect();
-        candidate = (without(&in_order), without(&shuffled));
     }
+    let mut smallest = smallest?;
+    let mut at = 0;
+    while let Some(left_out) = smallest.0.get(at).copied() {
+        let without = |list: &[Telling]| list.iter().copied().filter(|t| *t != left_out).collect();
+        let (in_order, shuffled) = (without(&smallest.0), without(&smallest.1));
+        match differ(stage, history, in_order, shuffled).await {
+            Some(smaller) => smallest = smaller,
+            None => at += 1,
+        }
+    }
+    // Repetitions, too, unless it takes them.
+    let mut at = 0;
+    while at < smallest.1.len() {
+        let mut shuffled = smallest.1.clone();
+        shuffled.remove(at);
+        let complete = smallest.0.iter().all(|telling| shuffled.contains(telling));
+        match differ(stage, history, smallest.0.clone(), shuffled).await {
+            Some(smaller) if complete => smallest = smaller,
+            _ => at += 1,
+        }
+    }
+    Some(smallest)
+}
+
+async fn differ(
+    stage: &mut Stage,
+    history: &History,
+    in_order: Vec<Telling>,
+    shuffled: Vec<Telling>,
+) -> Option<(Vec<Telling>, Vec<Telling>, String)> {
+    let expected = stage.tell(history, &in_order, Manner::OneByOne, 0).await;
+    let found = stage.tell(history, &shuffled, Manner::OneByOne, 0).await;
+    (found != expected).then(|| (in_order, shuffled, difference(&expected, &found)))
 }
 
 async fn converge(stage: &mut Stage, first: u64, count: u64, manner: Manner) {
@@ -124,7 +140,7 @@ async fn converge(stage: &mut Stage, first: u64, count: u64, manner: Manner) {
         let history = History::draw(seed);
         told += history.tellings.len();
         if let Some((tellings, difference)) = try_history(stage, &history, seed, manner).await {
-            let report = match shrunk(stage, &history, &tellings).await {
+            let report = match shrunk(stage, &history, seed).await {
                 Some((in_order, shuffled, difference)) => format!(
                     "in order:\n{}shuffled, one by one:\n{}{difference}",
                     history.shown(&in_order),

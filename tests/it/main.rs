@@ -4,6 +4,8 @@
 //! clippy grants what it grants to tests (unwrap, indexing) to the functions they share, too.
 
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod cli;

@@ -65,6 +65,16 @@ pub struct Component {
     pub customer_subscribes: bool,
 }
 
+/// Whether a reference may be an order's name.
+///
+/// Whoever opens a payment link chooses its `client_reference_id`. One that reads as a Stripe id would take the name of
+/// an order that goes by that id; it still links what carries it, and names nothing.
+pub fn may_name_an_order(reference: &str) -> bool {
+    !["pi_", "cs_"]
+        .iter()
+        .any(|prefix| reference.starts_with(prefix))
+}
+
 impl Component {
     /// The rows of its payment intents and sessions that are known.
     fn rows(&self) -> impl Iterator<Item = &View> {
@@ -97,12 +107,11 @@ impl Component {
         if self.has_invoice || !sold_by_session || !known || (lone && self.customer_subscribes) {
             return None;
         }
-        let by_metadata: BTreeSet<&str> =
-            self.rows().filter_map(|row| row.text("order_id")).collect();
-        let by_reference: BTreeSet<&str> = self
-            .rows()
-            .filter_map(|row| row.text("client_reference_id"))
-            .collect();
+        let named_by = |field| -> BTreeSet<&str> {
+            let names = self.rows().filter_map(|row| row.text(field));
+            names.filter(|name| may_name_an_order(name)).collect()
+        };
+        let (by_metadata, by_reference) = (named_by("order_id"), named_by("client_reference_id"));
         let intents: Vec<&str> = self
             .payment_intents
             .iter()
@@ -119,6 +128,7 @@ impl Component {
             .references
             .iter()
             .map(String::as_str)
+            .filter(|reference| may_name_an_order(reference))
             .chain(intents.iter().copied())
             .filter(|alias| *alias != id)
             .map(str::to_owned)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::graph::Graph;
 use super::rows::{Change, Put, ROW, Rows};
 use crate::guardrails::derive::access;
-use crate::guardrails::derive::order::{Component, Order};
+use crate::guardrails::derive::order::{Component, Order, may_name_an_order};
 use crate::store::database::{args, list, statements};
 use crate::store::error::StoreError;
 use crate::stripe::links::{Node, NodeKind};
@@ -64,9 +64,6 @@ impl Rows<'_> {
             .await?
             .map(|row| row.json("data"))
             .transpose()?;
-        if before.as_ref() == Some(&after) {
-            return Ok(());
-        }
         self.put(&Put {
             kind,
             id,
@@ -129,10 +126,11 @@ impl Rows<'_> {
             parts.customer_subscribes = self.subscribes(&customer).await?;
         }
         let order = if graph.overgrown { None } else { parts.order() };
+        let names = references.iter().filter(|name| may_name_an_order(name));
         let every: Vec<&str> = intents
             .iter()
             .chain(&sessions)
-            .chain(&references)
+            .chain(names)
             .copied()
             .collect();
         let aliased: Vec<String> = self

@@ -148,6 +148,29 @@ impl Graph {
     }
 }
 
+/// The customers that a node was ever linked to.
+pub(crate) async fn customers_of(
+    tx: &mut Transaction,
+    account: &str,
+    livemode: bool,
+    node: &Node,
+) -> Result<BTreeSet<Node>, StoreError> {
+    let name = node.to_string();
+    let rows = tx
+        .rows(&NEIGHBOURS, args![account, livemode, list([name.as_str()])])
+        .await?;
+    let mut customers = BTreeSet::new();
+    for row in rows {
+        customers.extend(
+            row.text("b")?
+                .parse::<Node>()
+                .ok()
+                .filter(|node| node.kind == NodeKind::Customer),
+        );
+    }
+    Ok(customers)
+}
+
 /// Stores links, each in both directions; says whether any was new.
 pub(crate) async fn insert(
     tx: &mut Transaction,

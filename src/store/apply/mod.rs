@@ -14,6 +14,7 @@ use super::database::{Transaction, args, statements};
 use super::error::StoreError;
 use super::records::ClaimedEvent;
 use super::sql_store::SqlStore;
+use crate::clock::Timestamp;
 use crate::guardrails::mandatory::facts::Fact;
 use crate::guardrails::mandatory::snapshot::Snapshot;
 use crate::guardrails::mandatory::{rule_of, update};
@@ -113,9 +114,10 @@ impl SqlStore {
         let mut open = false;
         if let Some(work) = work {
             let graph = self.lock_roots(&mut tx, claimed, work).await?;
-            stale = write_rows(&mut tx, claimed, work, &graph, now).await?;
+            let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
             let new_links =
                 graph::insert(&mut tx, &claimed.account, claimed.livemode, &work.links).await?;
+            stale = write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
             (occurrence, open) = self
                 .join_occurrences(&mut tx, claimed, work, &graph, new_links)
                 .await?;
@@ -163,6 +165,15 @@ impl SqlStore {
                 .iter()
                 .map(|id| name(&Node::new(NodeKind::Customer, id.clone()))),
         );
+        if let (Family::Subscription, Some(subject)) = (work.family, &work.object.node) {
+            // Whoever the subscription ever belonged to has their access derived again.
+            roots.extend(
+                graph::customers_of(tx, account, livemode, subject)
+                    .await?
+                    .iter()
+                    .map(name),
+            );
+        }
         tx.lock(&roots).await?;
         let again = Graph::load(tx, account, livemode, &nodes, &work.links).await?;
         if again.nodes().map(name).all(|root| roots.contains(&root)) {
@@ -178,7 +189,8 @@ async fn write_rows(
     claimed: &ClaimedEvent,
     work: &Work,
     graph: &Graph,
-    now: crate::clock::Timestamp,
+    new_subscribers: &BTreeSet<String>,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     let mut rows = Rows {
         tx,
@@ -187,15 +199,17 @@ async fn write_rows(
         event: &claimed.id,
         now,
     };
-    let first_subscription = match (&work.customer, work.family) {
-        (Some(customer), Family::Subscription) => !rows.subscribes(customer).await?,
-        _ => false,
-    };
-    let Some((before, projection)) = rows.project(&work.snapshots).await? else {
-        derive_orders(&mut rows, graph).await?;
+    let projected = rows.project(&work.snapshots).await?;
+    derive_orders(&mut rows, graph).await?;
+    for customer in new_subscribers {
+        // What a customer with subscriptions pays is a subscription's business, unless it names an order.
+        let lone = rows.lone_orders(customer).await?;
+        let around = Graph::load(rows.tx, &claimed.account, claimed.livemode, &lone, &[]).await?;
+        derive_orders(&mut rows, &around).await?;
+    }
+    let Some((before, projection)) = projected else {
         return Ok(false);
     };
-    derive_orders(&mut rows, graph).await?;
     if matches!(work.family, Family::Customer | Family::Subscription) {
         let named = [before.as_ref(), Some(&projection.row)]
             .into_iter()
@@ -207,13 +221,31 @@ async fn write_rows(
             rows.derive_access(customer).await?;
         }
     }
-    if let (true, Some(customer)) = (first_subscription, &work.customer) {
-        // What a customer with subscriptions pays is a subscription's business, unless it names an order.
-        let lone = rows.lone_orders(customer).await?;
-        let around = Graph::load(rows.tx, &claimed.account, claimed.livemode, &lone, &[]).await?;
-        derive_orders(&mut rows, &around).await?;
-    }
     Ok(projection.is_stale(&claimed.id))
+}
+
+/// The customers whom the event's links show to have a subscription, and no link did before.
+async fn new_subscribers(
+    tx: &mut Transaction,
+    claimed: &ClaimedEvent,
+    work: &Work,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut new = BTreeSet::new();
+    for edge in &work.links {
+        let (first, last) = (edge.first(), edge.last());
+        if (first.kind, last.kind) == (NodeKind::Customer, NodeKind::Subscription)
+            && tx
+                .row(
+                    &rows::SUBSCRIBES,
+                    args![&claimed.account, claimed.livemode, &first.id],
+                )
+                .await?
+                .is_none()
+        {
+            new.insert(first.id.clone());
+        }
+    }
+    Ok(new)
 }
 
 async fn derive_orders(rows: &mut Rows<'_>, graph: &Graph) -> Result<(), StoreError> {

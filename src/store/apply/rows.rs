@@ -18,8 +18,10 @@ statements! {
     ROWS: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id IN (SELECT value FROM json_each($4))";
     PUT: "INSERT INTO objects (account, livemode, kind, id, customer, created, version, tie, data) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8) \
         ON CONFLICT (account, livemode, kind, id) DO UPDATE SET customer = excluded.customer, created = excluded.created, \
-        version = objects.version + 1, tie = excluded.tie, data = excluded.data";
-    SUBSCRIBES: "SELECT 1 AS one FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'subscription' LIMIT 1";
+        version = objects.version + 1, tie = excluded.tie, data = excluded.data \
+        WHERE (objects.data, objects.created, objects.tie) <> (excluded.data, excluded.created, excluded.tie) OR objects.customer IS DISTINCT FROM excluded.customer";
+    /// Asked of the links, because they only grow: a row may name another customer tomorrow, and who once subscribed did.
+    SUBSCRIBES: "SELECT 1 AS one FROM links WHERE account = $1 AND livemode = $2 AND a = 'customer/' || $3 AND b LIKE 'subscription/%' LIMIT 1";
     CHANGE: "INSERT INTO changes (event, entity, object, field, from_value, to_value, rule, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
 
@@ -108,28 +110,26 @@ impl Rows<'_> {
         }
         let projection = project(&all);
         let before = self.view(*family, object).await?;
+        let customer = match family {
+            Family::Customer => Some(object.clone()),
+            _ => projection.row.text("customer").map(str::to_owned),
+        };
+        // A row without `created` stands at the time of its first event, whatever arrives first.
+        let first = all
+            .iter()
+            .map(|snapshot| snapshot.created.seconds())
+            .min()
+            .unwrap_or(0);
+        self.put(&Put {
+            kind,
+            id: object,
+            customer,
+            created: projection.row.int("created").unwrap_or(first),
+            tie: projection.tie,
+            data: json(&projection.row),
+        })
+        .await?;
         if before.as_ref() != Some(&projection.row) {
-            let customer = match family {
-                Family::Customer => Some(object.clone()),
-                _ => projection.row.text("customer").map(str::to_owned),
-            };
-            // A row without `created` stands at the time of its first event, whatever arrives first.
-            let first = all
-                .iter()
-                .map(|snapshot| snapshot.created.seconds())
-                .min()
-                .unwrap_or(0);
-            let created = projection.row.int("created").unwrap_or(first);
-            let data = json(&projection.row);
-            self.put(&Put {
-                kind,
-                id: object,
-                customer,
-                created,
-                tie: projection.tie,
-                data,
-            })
-            .await?;
             let empty = View::default();
             let from: BTreeMap<&str, &Value> = before.as_ref().unwrap_or(&empty).iter().collect();
             for (field, to) in projection.row.iter() {
@@ -147,6 +147,7 @@ impl Rows<'_> {
         Ok(Some((before, projection)))
     }
 
+    /// Writes a row, unless it stands so already: what a row says beside its fields may change alone.
     pub(super) async fn put(&mut self, row: &Put<'_>) -> Result<(), StoreError> {
         let created = Timestamp::from_seconds(row.created);
         let values = args![

@@ -30,6 +30,7 @@ pub(super) struct Stage {
     pub(super) bench: Bench,
     stores: Vec<Arc<SqlStore>>,
     tellings: u32,
+    since_forgotten: u32,
 }
 
 impl Stage {
@@ -42,15 +43,18 @@ impl Stage {
             bench,
             stores,
             tellings: 0,
+            since_forgotten: 0,
         }
     }
 
-    /// Empties the database, so that the next history does not read past the last ones.
+    /// Empties the database now and then: every state is read past those of the histories before.
     pub(super) async fn forget(&mut self) {
+        if self.since_forgotten < 20 {
+            return;
+        }
+        self.since_forgotten = 0;
         if !self.bench.is_postgres() {
-            if self.tellings > 60 {
-                *self = Self::new(Bench::in_memory().await).await;
-            }
+            *self = Self::new(Bench::in_memory().await).await;
             return;
         }
         let mut connection = sqlx::PgConnection::connect(&self.bench.url).await.unwrap();
@@ -76,6 +80,7 @@ impl Stage {
         seed: u64,
     ) -> Vec<String> {
         self.tellings += 1;
+        self.since_forgotten += 1;
         let account = format!("acct_{}", self.tellings);
         let deliveries: Vec<Delivery> = tellings
             .iter()

@@ -31,7 +31,7 @@ impl History {
             events: Vec::new(),
             ids: BTreeSet::new(),
         };
-        let wanted = draw.rng.random_range(4..=16);
+        let wanted = draw.rng.random_range(4..=12);
         while draw.events.len() < wanted {
             draw.story();
         }

@@ -1,0 +1,224 @@
+//! What a run's proposals write, rendered before the finishing transaction: messages, schedules, holds.
+//!
+//! It must never write anything itself, nor let a model's words past the second filter.
+
+use std::time::Duration;
+
+use billhook_tools::{OrderChange, Priority, Proposal};
+use serde_json::json;
+
+use super::decide::{Deciding, Undecided};
+use crate::agent::brief::Brief;
+use crate::clock::Timestamp;
+use crate::guardrails::limits::prose::Refusal;
+use crate::guardrails::limits::rendered::check_rendered;
+use crate::guardrails::precondition::Purpose;
+use crate::outbox::{
+    MailFacts, Notice, Prose, RenderError, RenderedMail, message_id, render_mail, render_notice,
+};
+use crate::store::{Action, Channel, NewMessage};
+
+/// How long a hold lasts that a model places.
+const HOLD: Duration = Duration::from_hours(72);
+
+/// Why a mail cannot leave as it was written.
+#[derive(Debug, thiserror::Error)]
+enum Unsendable {
+    /// It has no form.
+    #[error("the mail cannot be rendered")]
+    Render(#[from] RenderError),
+    /// Rendered, it holds what no mail may hold.
+    #[error("the rendered mail is refused")]
+    Refused(#[from] Refusal),
+}
+
+impl From<Unsendable> for Undecided {
+    fn from(error: Unsendable) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+impl Deciding {
+    pub(super) fn prepare(
+        &self,
+        key: &str,
+        proposal: &Proposal,
+        brief: &Brief,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Action, Undecided> {
+        let message_id = message_id(key, &self.from).ok_or_else(|| {
+            Undecided::Failed("`EMAIL_FROM` is no address; Message-IDs need its domain".into())
+        })?;
+        Ok(match proposal {
+            Proposal::SendEmail { subject, body, .. } => {
+                let prose = Prose {
+                    subject: subject.clone(),
+                    body: body.clone(),
+                };
+                Action::Send(Box::new(self.mail(&prose, brief, purpose, message_id)?))
+            }
+            Proposal::NotifySales { priority, summary } => Action::Send(Box::new(
+                self.notice(*priority, summary, brief, purpose, message_id),
+            )),
+            Proposal::ScheduleWinback {
+                subscription,
+                delay_days,
+                campaign,
+            } => Action::Schedule {
+                playbook: "winback_due".to_owned(),
+                due_at: now.plus(Duration::from_secs(u64::from(*delay_days) * 86_400)),
+                subscription: subscription.clone(),
+                data: json!({ "campaign": campaign }),
+            },
+            Proposal::UpdateOrder {
+                order,
+                change: OrderChange::Hold,
+                note,
+            } => Action::Hold {
+                order: order.clone(),
+                reason: serde_json::to_value(note)
+                    .ok()
+                    .and_then(|v| v.as_str().map(str::to_owned))
+                    .unwrap_or_default(),
+                ends_at: now.plus(HOLD),
+            },
+            Proposal::UpdateOrder {
+                order,
+                change: OrderChange::Release,
+                ..
+            } => Action::Release {
+                order: order.clone(),
+            },
+        })
+    }
+
+    /// Whether a model's mail comes out as one that may be sent. Found at the end of the run it would be too late:
+    /// the model could not mend it, and the rules would not write instead.
+    pub(super) fn rehearse(&self, proposal: &Proposal, brief: &Brief) -> Result<(), Refusal> {
+        let Proposal::SendEmail { subject, body, .. } = proposal else {
+            return Ok(());
+        };
+        let prose = Prose {
+            subject: subject.clone(),
+            body: body.clone(),
+        };
+        match self.render(&prose, brief) {
+            // A broken frame or link is not the model's to mend.
+            Ok(_) | Err(Unsendable::Render(RenderError::Frame { .. } | RenderError::Link)) => {
+                Ok(())
+            }
+            Err(Unsendable::Refused(refusal)) => Err(refusal),
+            Err(Unsendable::Render(error)) => Err(Refusal {
+                rule: "not_rendered",
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn render(&self, prose: &Prose, brief: &Brief) -> Result<RenderedMail, Unsendable> {
+        let facts = MailFacts {
+            greeting_name: brief.greeting_name.clone(),
+            language: brief.language.clone(),
+            locale: brief.locale.clone(),
+            business_name: self.settings.business_name.clone(),
+            support_email: self.settings.support_email.clone(),
+            values: brief.values.clone(),
+            update_payment_link: brief.link.clone(),
+        };
+        let rendered = render_mail(prose, &facts, &self.prompts)?;
+        // The second filter: with every fact taken out, nothing that looks like a link, an address or a number may be
+        // left in what the customer will read.
+        let mut known: Vec<&str> = facts.values.values().map(String::as_str).collect();
+        known.extend(
+            [
+                &facts.greeting_name,
+                &facts.support_email,
+                &facts.update_payment_link,
+            ]
+            .into_iter()
+            .flatten()
+            .map(String::as_str),
+        );
+        known.push(&facts.business_name);
+        check_rendered(&rendered.text, &known, &brief.language)?;
+        Ok(rendered)
+    }
+
+    fn mail(
+        &self,
+        prose: &Prose,
+        brief: &Brief,
+        purpose: Purpose,
+        message_id: String,
+    ) -> Result<NewMessage, Undecided> {
+        let rendered = self.render(prose, brief)?;
+        Ok(NewMessage {
+            channel: Channel::Email,
+            purpose,
+            recipient: brief.recipient.clone(),
+            message_id,
+            subject: rendered.subject,
+            text: rendered.text,
+            html: Some(rendered.html),
+            notice: None,
+            first_contact: brief.first_contact,
+            reason: None,
+        })
+    }
+
+    fn notice(
+        &self,
+        priority: Priority,
+        summary: &str,
+        brief: &Brief,
+        purpose: Purpose,
+        message_id: String,
+    ) -> NewMessage {
+        let mut fields = Vec::new();
+        let mut field = |name: &str, value: Option<String>| {
+            fields.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        // Sales read amounts as the business writes them, whatever the customer's locale.
+        field(
+            "Amount",
+            brief
+                .amount
+                .map(|amount| amount.display(&self.settings.locale, &self.settings.exponents)),
+        );
+        field("Customer", brief.bound.customer.clone());
+        field("Order", brief.bound.order.clone());
+        field("Subscription", brief.bound.subscription.clone());
+        field("Mode", (!brief.bound.livemode).then(|| "test".to_owned()));
+        let notice = Notice {
+            title: title(purpose).to_owned(),
+            priority,
+            summary: summary.to_owned(),
+            fields,
+        };
+        let rendered = render_notice(&notice);
+        NewMessage {
+            channel: Channel::Sales,
+            purpose,
+            recipient: None,
+            message_id,
+            subject: rendered.subject,
+            text: rendered.text,
+            html: None,
+            notice: Some(rendered.chat),
+            first_contact: false,
+            reason: self.no_sales_channel.clone(),
+        }
+    }
+}
+
+fn title(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::PaymentSucceeded => "Large payment",
+        Purpose::PaymentFailed => "Payment failed",
+        Purpose::InvoicePaymentFailed => "Invoice payment failed",
+        Purpose::SubscriptionPastDue => "Subscription past due",
+        Purpose::SubscriptionEnded => "Subscription ended",
+        Purpose::WinbackDue => "Win-back due",
+    }
+}

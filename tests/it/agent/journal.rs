@@ -1,0 +1,208 @@
+//! Runs that die in the middle, and runs that wait for each other.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use billhook::agent::model::{Message, Model, ModelError, Reply, Request};
+use billhook::agent::scripted::Scripted;
+use billhook::store::{RunRecord, Store as _};
+use serde_json::json;
+
+use super::scene::{call, intent, introduce, kind_mail, lead, reply, shown, start};
+use crate::support::app::{TestApp, event};
+
+fn conduct() -> [Reply; 3] {
+    [
+        reply([call("get_payment_history", &json!({ "limit": 10 }))]),
+        reply([kind_mail()]),
+        Reply::default(),
+    ]
+}
+
+/// Polls a future `times` times and drops it, as a process that is killed does.
+async fn killed_after<F: Future>(times: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = times;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_run_that_dies_anywhere_is_taken_up_from_its_journal() {
+    let mut died_with = std::collections::BTreeSet::new();
+    for polls in 1.. {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("b.db").display());
+        let model = Arc::new(Scripted::answering(|request, _| {
+            Ok(conduct()
+                .into_iter()
+                .nth(replies_known(request))
+                .unwrap_or_default())
+        }));
+        let settings = [
+            ("BILLHOOK__LINKS__UPDATE_PAYMENT", super::scene::CARD_PAGE),
+            ("DATABASE_URL", url.as_str()),
+        ];
+        let app = TestApp::with(&settings, model.clone()).await;
+        introduce(&app).await;
+        app.deliver(&lead("payment_failed")).await;
+        app.drain().await;
+        app.clock.advance(Duration::from_secs(61));
+        let finished = killed_after(polls, app.app.worker.decide_due()).await;
+        let begun = run_of(&app).await;
+        let steps = begun.steps;
+        let journaled = replies(&steps);
+        let asked = model.asked().len();
+        assert!(asked <= journaled + 1, "{polls}");
+        died_with.insert(steps.len());
+
+        // Another worker has nothing to do before the lease ends.
+        if begun.status == "running" {
+            assert_eq!(app.app.worker.decide_due().await.unwrap(), 0, "{polls}");
+        }
+        app.clock.advance(Duration::from_secs(62));
+        app.drain().await;
+        let event = shown(&app).await;
+        let run = run_of(&app).await;
+        assert_eq!(run.status, "done", "{polls}: {:?}", run.reason);
+        assert_eq!(run.generation, begun.generation, "{polls}");
+        assert_eq!(replies(&run.steps), 3, "{polls}");
+        // What was journaled is not asked for again: each turn is asked for once, but for one whose reply was lost.
+        let known: Vec<usize> = model.asked().iter().map(replies_known).collect();
+        let resumed: Vec<usize> = known.iter().skip(asked).copied().collect();
+        let from = resumed.first().copied().unwrap_or(3);
+        assert!(from >= journaled, "{polls}: {known:?}");
+        assert_eq!(resumed, (from..3).collect::<Vec<_>>(), "{polls}");
+        assert_eq!(known[..asked], (0..asked).collect::<Vec<_>>(), "{polls}");
+        assert_eq!(app.mails().len(), 1, "{polls}");
+        assert!(app.mails()[0].contains("A small hiccup"), "{polls}");
+        assert_eq!(app.messages().await.len(), 2, "{polls}");
+        let calls: Vec<_> = event
+            .tool_calls
+            .iter()
+            .map(|call| call.tool.as_str())
+            .collect();
+        assert_eq!(
+            calls,
+            ["get_payment_history", "send_email", "notify_sales"],
+            "{polls}"
+        );
+        if finished.is_some() {
+            break;
+        }
+    }
+    // Three replies and three results: the run died with each number of them in its journal.
+    assert_eq!(
+        died_with.into_iter().collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4, 5, 6]
+    );
+}
+
+/// The run with its journal, which an event's page leaves out.
+async fn run_of(app: &TestApp) -> RunRecord {
+    let run = shown(app).await.run.unwrap();
+    app.store().run(&run.id).await.unwrap().unwrap()
+}
+
+/// How many of its replies a request reminds the model of.
+fn replies_known(request: &Request) -> usize {
+    let replies = |message: &&Message| matches!(message, Message::Assistant { .. });
+    request.messages.iter().filter(replies).count()
+}
+
+fn replies(steps: &[serde_json::Value]) -> usize {
+    steps
+        .iter()
+        .filter(|step| step["data"]["step"] == "reply")
+        .count()
+}
+
+/// A model that takes its time, and notes how many ask it at once.
+#[derive(Default)]
+struct Slow {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Model for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn reply(&self, _: &Request) -> Result<Reply, ModelError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(inside, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        Ok(Reply::default())
+    }
+}
+
+#[tokio::test]
+async fn two_runs_of_one_customer_never_overlap() {
+    let model = Arc::new(Slow::default());
+    let app = start(model.clone()).await;
+    app.deliver(&lead("payment_failed")).await;
+    app.deliver(&event(
+        "evt_2",
+        "payment_intent.succeeded",
+        1,
+        &intent("pi_2", "succeeded", 99_000),
+    ))
+    .await;
+    app.drain().await;
+    app.clock.advance(Duration::from_secs(61));
+    // Two workers look for work at the same time.
+    let (first, second) = tokio::join!(app.app.worker.decide_due(), app.app.worker.decide_due());
+    first.unwrap();
+    second.unwrap();
+    app.drain().await;
+    assert_eq!(model.asked.load(Ordering::SeqCst), 2);
+    assert_eq!(model.most.load(Ordering::SeqCst), 1);
+    for id in ["evt_1", "evt_2"] {
+        assert_eq!(app.event(id).await.run.unwrap().status, "done", "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_takes_long_is_not_taken_over() {
+    let model = Arc::new(Slow::default());
+    let settings = [
+        ("BILLHOOK__WORKER__LEASE", "90ms"),
+        ("BILLHOOK__WORKER__POLL", "10ms"),
+    ];
+    let app = TestApp::with(&settings, model.clone()).await;
+    introduce(&app).await;
+    app.deliver(&lead("payment_failed")).await;
+    app.drain().await;
+    app.clock.advance(Duration::from_secs(61));
+    let looking = async {
+        // The lease is renewed every 30 ms; on the stopped clock it would end after 90.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(45)).await;
+            if model.inside.load(Ordering::SeqCst) == 1 {
+                app.clock.advance(Duration::from_millis(60));
+                assert_eq!(app.app.worker.decide_due().await.unwrap(), 0);
+            }
+        }
+    };
+    let (decided, ()) = tokio::join!(app.app.worker.decide_due(), looking);
+    assert_eq!(decided.unwrap(), 1);
+    assert_eq!(model.asked.load(Ordering::SeqCst), 1);
+    app.drain().await;
+    assert_eq!(app.mails().len(), 1);
+}
