@@ -3,4 +3,5 @@
 pub(crate) mod app;
 pub(crate) mod bench;
 pub(crate) mod fixture;
+pub(crate) mod process;
 pub(crate) mod services;
