@@ -103,6 +103,7 @@ CREATE TABLE order_aliases (
     order_id TEXT NOT NULL,
     PRIMARY KEY (account, livemode, alias)
 ) STRICT;
+CREATE INDEX order_aliases_by_alias ON order_aliases (alias);
 CREATE INDEX order_aliases_of_order ON order_aliases (account, livemode, order_id);
 
 CREATE TABLE holds (
@@ -161,6 +162,8 @@ CREATE TABLE facts (
     occurrence TEXT NOT NULL,
     PRIMARY KEY (account, livemode, fact)
 ) STRICT;
+
+CREATE INDEX facts_of_occurrence ON facts (occurrence);
 
 -- One lane per customer (else per order, else per object): its follow-ups run one at a time.
 CREATE TABLE lanes (
@@ -297,5 +300,6 @@ CREATE TABLE messages (
 CREATE INDEX messages_due ON messages (channel, not_before) WHERE status IN ('pending', 'sending');
 CREATE INDEX messages_expiring ON messages (expires_at) WHERE status = 'pending';
 CREATE INDEX messages_newest ON messages (created_at, id);
+CREATE INDEX messages_of_run ON messages (run);
 CREATE INDEX messages_of_event ON messages (event);
 CREATE INDEX messages_of_recipient ON messages (recipient_key, tried_at) WHERE recipient_key IS NOT NULL;

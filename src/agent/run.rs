@@ -120,7 +120,10 @@ impl Run<'_> {
             let judged = self.judge(call, true, &entries).await?;
             self.commit(&mut entries, Entry::Result(judged)).await?;
         }
-        Ok(decided(&entries))
+        match self.broken_duty(&entries) {
+            Some(reason) => Err(RunError::Retry(reason.into())),
+            None => Ok(decided(&entries)),
+        }
     }
 
     async fn commit(&self, entries: &mut Vec<Entry>, entry: Entry) -> Result<(), RunError> {
@@ -222,6 +225,31 @@ impl Run<'_> {
             .filter(|call| call.must && !settled.contains(call.tool.as_str()))
             .cloned()
             .collect()
+    }
+
+    /// Why something owed for sure will not happen although the rules called it. That there is nobody to do it for is no
+    /// fault; that a template does not pass its own filters is one, and must not end as if all were done.
+    fn broken_duty(&self, entries: &[Entry]) -> Option<String> {
+        entries.iter().find_map(|entry| match entry {
+            Entry::Result(Judged {
+                call,
+                by_rules: true,
+                refused: Some((rule, reason)),
+                ..
+            }) => {
+                let must = self
+                    .owed
+                    .iter()
+                    .any(|owed| owed.must && owed.tool == call.name);
+                (must && !rule.starts_with("no_")).then(|| {
+                    format!(
+                        "the rules' own {} was refused by {rule}: {reason}",
+                        call.name
+                    )
+                })
+            }
+            _ => None,
+        })
     }
 
     async fn judge(

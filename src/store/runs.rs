@@ -29,9 +29,12 @@ statements! {
             SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
                 SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') AND e.received_at > $4) \
             ORDER BY l.next_due LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING lane, epoch";
+    /// Locked, because an event that is applied at this moment may merge it away.
     NEXT_RUN: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
-        WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1";
-    START: "UPDATE runs SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $2) WHERE id = $1";
+        WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1",
+        postgres: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
+        WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1 FOR UPDATE";
+    START: "UPDATE runs SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $2) WHERE id = $1 AND status IN ('waiting', 'running', 'deferred')";
     NEW_GENERATION: "UPDATE runs SET generation = $2, started_at = $3, prompt_hash = NULL WHERE id = $1";
     /// When the lane is due again: its next open run, if there is one.
     FREE_LANE: "UPDATE lanes SET lease_until = 0, next_due = ( \

@@ -176,22 +176,33 @@ impl Worker {
     pub async fn decide_due(&self) -> Result<u64, StoreError> {
         let mut claimed = 0;
         let mut running = stream::FuturesUnordered::new();
+        let mut claim = None;
         let mut dry = false;
+        let mut failed = None;
         loop {
-            while !dry && running.len() < self.pace.concurrency {
-                match self.store.claim_run(self.pace.lease).await? {
-                    Some(run) => {
-                        claimed += 1;
-                        running.push(self.decide(run));
+            if claim.is_none() && !dry && running.len() < self.pace.concurrency {
+                claim = Some(self.store.claim_run(self.pace.lease));
+            }
+            // Runs go on while the next is claimed: one of them may hold the connection that the claim waits for. And a
+            // claim is never dropped halfway, or its lane would stay leased to nobody.
+            tokio::select! {
+                Some(found) = async { Some(claim.as_mut()?.await) } => {
+                    claim = None;
+                    match found {
+                        Ok(Some(run)) => {
+                            claimed += 1;
+                            running.push(self.decide(run));
+                        }
+                        Ok(None) => dry = true,
+                        Err(error) => (dry, failed) = (true, Some(error)),
                     }
-                    None => dry = true,
                 }
+                Some(()) = running.next() => {
+                    // One slow run must not keep what became due meanwhile from being claimed.
+                    dry = failed.is_some();
+                }
+                else => return failed.map_or(Ok(claimed), Err),
             }
-            if running.next().await.is_none() {
-                return Ok(claimed);
-            }
-            // One slow run must not keep what became due meanwhile from being claimed.
-            dry = false;
         }
     }
 

@@ -176,27 +176,21 @@ impl Rows<'_> {
         .await
     }
 
-    /// The lone payment intents of a customer that are orders so far: a first subscription ends that.
-    pub(crate) async fn lone_orders(
-        &mut self,
-        customer: &str,
-    ) -> Result<BTreeSet<Node>, StoreError> {
-        let mut nodes = BTreeSet::new();
-        for row in self
+    /// The lone payment intents of a customer that are orders by nothing but themselves: a first subscription ends that.
+    pub(crate) async fn lone_orders(&mut self, customer: &str) -> Result<Vec<Node>, StoreError> {
+        let mut nodes = Vec::new();
+        let orders = self
             .tx
             .rows(
                 &OF_CUSTOMER,
                 args![self.account, self.livemode, customer, "order"],
             )
-            .await?
-        {
+            .await?;
+        for row in orders {
             let order: Order = row.json("data")?;
-            nodes.extend(
-                order
-                    .payment_intents
-                    .into_iter()
-                    .map(|id| Node::new(NodeKind::PaymentIntent, id)),
-            );
+            if order.aliases.is_empty() && order.payment_intents == [order.id.as_str()] {
+                nodes.push(Node::new(NodeKind::PaymentIntent, order.id));
+            }
         }
         Ok(nodes)
     }

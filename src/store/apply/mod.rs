@@ -206,9 +206,13 @@ async fn write_rows(
     derive_orders(&mut rows, graph).await?;
     for customer in new_subscribers {
         // What a customer with subscriptions pays is a subscription's business, unless it names an order.
-        let lone = rows.lone_orders(customer).await?;
-        let around = Graph::load(rows.tx, &claimed.account, claimed.livemode, &lone, &[]).await?;
-        derive_orders(&mut rows, &around).await?;
+        for lone in rows.lone_orders(customer).await? {
+            // Each by itself: together they could be more than one component may have.
+            let start = BTreeSet::from([lone]);
+            let around =
+                Graph::load(rows.tx, &claimed.account, claimed.livemode, &start, &[]).await?;
+            derive_orders(&mut rows, &around).await?;
+        }
     }
     let Some((before, projection)) = projected else {
         return Ok(false);

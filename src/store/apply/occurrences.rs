@@ -34,7 +34,9 @@ statements! {
     MERGE_FACTS: "UPDATE facts SET occurrence = $4 WHERE account = $1 AND livemode = $2 AND occurrence = $3 AND fact IN (SELECT value FROM json_each($5))";
     FACTS_OF: "SELECT f.fact FROM facts f WHERE f.account = $1 AND f.livemode = $2 AND f.occurrence = $3";
     MERGE_EVENTS: "UPDATE events SET occurrence = $2 WHERE occurrence = $1";
-    RUN_OF: "SELECT id, status, playbook, event, lane FROM runs WHERE occurrence = $1 AND stage = 'first'";
+    /// Locked, because a worker may claim it at this moment.
+    RUN_OF: "SELECT id, status, playbook, event, lane FROM runs WHERE occurrence = $1 AND stage = 'first'",
+        postgres: "SELECT id, status, playbook, event, lane FROM runs WHERE occurrence = $1 AND stage = 'first' FOR UPDATE";
     MOVE_RUN: "UPDATE runs SET occurrence = $2 WHERE id = $1";
     MERGE_RUN: "UPDATE runs SET status = 'merged', reason = $2, ended_at = $3 WHERE id = $1 AND status IN ('waiting', 'deferred')";
     INSERT_RUN: "INSERT INTO runs (id, account, livemode, lane, event, occurrence, playbook, stage, customer, status, due_at, decide_by, created_at) \
