@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use billhook::clock::Timestamp;
-use billhook::store::*;
+use billhook::store::{
+    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
+    EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Release,
+    Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+};
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
 pub(crate) struct NoDatabase;

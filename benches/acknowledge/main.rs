@@ -89,7 +89,7 @@ fn disk() -> anyhow::Result<String> {
 struct Serving {
     address: SocketAddr,
     shutdown: Shutdown,
-    serving: tokio::task::JoinHandle<anyhow::Result<()>>,
+    service: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
 /// The service as `serve --role ingest` runs it.
@@ -108,12 +108,12 @@ async fn stored(url: &str) -> anyhow::Result<Serving> {
     let address = listener.local_addr()?;
     let shutdown = Shutdown::manual();
     let watched = shutdown.clone();
-    let serving = tokio::runtime::Handle::current()
+    let service = tokio::runtime::Handle::current()
         .spawn(async move { app.serve(listener, Role::Ingest, &watched).await });
     Ok(Serving {
         address,
         shutdown,
-        serving,
+        service,
     })
 }
 
@@ -159,7 +159,7 @@ async fn left_out() -> anyhow::Result<Serving> {
     let shutdown = Shutdown::manual();
     let stop = shutdown.soft().clone();
     let writing = shutdown.hard().clone();
-    let serving = tokio::runtime::Handle::current().spawn(async move {
+    let service = tokio::runtime::Handle::current().spawn(async move {
         tokio::select! {
             served = serve(listener, router, stop) => served?,
             () = task.run(writing) => {}
@@ -169,7 +169,7 @@ async fn left_out() -> anyhow::Result<Serving> {
     Ok(Serving {
         address,
         shutdown,
-        serving,
+        service,
     })
 }
 
@@ -216,6 +216,6 @@ async fn measure(name: &str, serving: Serving, quick: bool) -> anyhow::Result<St
         tokio::task::spawn_blocking(move || client::load(address, SECRET, warm_up, measured));
     let figures = loading.await??;
     serving.shutdown.begin();
-    serving.serving.await??;
+    serving.service.await??;
     Ok(format!("{name}: {figures}"))
 }

@@ -1,11 +1,13 @@
 //! What a run writes down before anything acts on it, and the port it writes through.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use billhook_tools::Proposal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agent::model::{Call, Reply};
+use crate::agent::model::{Call, Reply, Usage};
 
 /// One journaled step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,3 +50,45 @@ pub trait Journal: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[error("the step could not be committed")]
 pub struct JournalError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What a run comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// What should be done, in order, each with its key.
+    pub proposals: Vec<(String, Proposal)>,
+    /// What it cost.
+    pub usage: Usage,
+    /// How often the model was asked.
+    pub turns: usize,
+}
+
+pub(super) fn proposed(entries: &[Entry]) -> impl Iterator<Item = (&String, &Proposal)> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::Result(judged) => judged
+            .proposal
+            .as_ref()
+            .map(|(key, proposal)| (key, proposal)),
+        Entry::Reply { .. } => None,
+    })
+}
+
+pub(super) fn decided(entries: &[Entry]) -> Decided {
+    let mut seen = BTreeSet::new();
+    let proposals = proposed(entries)
+        .filter(|(key, _)| seen.insert((*key).clone()))
+        .map(|(key, proposal)| (key.clone(), proposal.clone()))
+        .collect();
+    let mut usage = Usage::default();
+    let mut turns = 0;
+    for entry in entries {
+        if let Entry::Reply { reply, .. } = entry {
+            usage.add(reply.usage);
+            turns += 1;
+        }
+    }
+    Decided {
+        proposals,
+        usage,
+        turns,
+    }
+}

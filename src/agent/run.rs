@@ -10,8 +10,8 @@ use billhook_tools::{Facts, Proposal, Tool, ToolError, find};
 use serde_json::{Value, json};
 
 use crate::agent::brief::Brief;
-use crate::agent::journal::{Entry, Journal, Judged};
-use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request, Usage};
+use crate::agent::journal::{Decided, Entry, Journal, Judged, decided, proposed};
+use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request};
 use crate::agent::playbook::{OwedCall, Playbook};
 use crate::agent::prompts::{Rendered, primary_language};
 use crate::guardrails::limits::call::{Allowed, check_proposal, check_tool};
@@ -40,17 +40,6 @@ pub enum RunError {
     /// Something below failed: tried again with backoff.
     #[error("the run could not go on")]
     Retry(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// What a run comes to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decided {
-    /// What should be done, in order, each with its key.
-    pub proposals: Vec<(String, Proposal)>,
-    /// What it cost.
-    pub usage: Usage,
-    /// How often the model was asked.
-    pub turns: usize,
 }
 
 /// What a run is made of.
@@ -388,36 +377,5 @@ fn parse(arguments: &str) -> Result<Value, String> {
             error.line(),
             error.column()
         )),
-    }
-}
-
-fn proposed(entries: &[Entry]) -> impl Iterator<Item = (&String, &Proposal)> {
-    entries.iter().filter_map(|entry| match entry {
-        Entry::Result(judged) => judged
-            .proposal
-            .as_ref()
-            .map(|(key, proposal)| (key, proposal)),
-        Entry::Reply { .. } => None,
-    })
-}
-
-fn decided(entries: &[Entry]) -> Decided {
-    let mut seen = BTreeSet::new();
-    let proposals = proposed(entries)
-        .filter(|(key, _)| seen.insert((*key).clone()))
-        .map(|(key, proposal)| (key.clone(), proposal.clone()))
-        .collect();
-    let mut usage = Usage::default();
-    let mut turns = 0;
-    for entry in entries {
-        if let Entry::Reply { reply, .. } = entry {
-            usage.add(reply.usage);
-            turns += 1;
-        }
-    }
-    Decided {
-        proposals,
-        usage,
-        turns,
     }
 }

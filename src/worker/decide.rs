@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::journal::StoreJournal;
 use crate::agent::brief::{Brief, Settings, Subject};
-use crate::agent::journal::{Entry, JournalError};
+use crate::agent::journal::{Decided, Entry, JournalError};
 use crate::agent::model::Model;
 use crate::agent::prompts::{Prompts, PromptsError};
 use crate::agent::rules::Rules;
-use crate::agent::run::{Decided, Run, RunError};
+use crate::agent::run::{Run, RunError};
 use crate::clock::Clock;
 use crate::facts::StoreFacts;
 use crate::guardrails::precondition::{Purpose, fallen};

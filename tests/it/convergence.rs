@@ -9,6 +9,8 @@ mod history;
 mod orderings;
 mod renewal;
 
+use std::fmt::Write as _;
+
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -54,10 +56,10 @@ fn shuffled(once: &[Telling], rng: &mut StdRng) -> Vec<Telling> {
 fn difference(expected: &[String], found: &[String]) -> String {
     let mut text = String::new();
     for line in expected.iter().filter(|line| !found.contains(line)) {
-        text += &format!("  in order: {line}\n");
+        writeln!(text, "  in order: {line}").unwrap();
     }
     for line in found.iter().filter(|line| !expected.contains(line)) {
-        text += &format!("  shuffled: {line}\n");
+        writeln!(text, "  shuffled: {line}").unwrap();
     }
     text
 }

@@ -144,7 +144,11 @@ impl Place {
         };
         folder
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".eml"))
+            .filter(|name| {
+                std::path::Path::new(name)
+                    .extension()
+                    .is_some_and(|ending| ending == "eml")
+            })
             .collect()
     }
 }

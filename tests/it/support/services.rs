@@ -127,7 +127,7 @@ fn template_name() -> String {
         hash.update(migration.checksum.as_ref());
     }
     let hash = hex::encode(hash.finalize());
-    format!("base_{}", &hash[..16])
+    format!("base_{}", hash.get(..16).unwrap())
 }
 
 async fn make_template(admin: &mut PgConnection, server: &str) {
