@@ -134,7 +134,8 @@ impl App {
             bell.clone(),
         ));
         let sending = dispatch::Pace {
-            lease: SENDING_LEASE,
+            lease: config.worker.lease,
+            sending: SENDING_LEASE,
             poll: config.worker.poll,
             base: retry.base,
             max: retry.max,

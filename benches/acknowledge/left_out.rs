@@ -83,7 +83,11 @@ impl Store for NoDatabase {
         Err(StoreError::Contended)
     }
 
-    async fn begin_sending(&self, _: &ClaimedMessage) -> Result<Clearance, StoreError> {
+    async fn begin_sending(
+        &self,
+        _: &ClaimedMessage,
+        _: Duration,
+    ) -> Result<Clearance, StoreError> {
         Err(StoreError::Contended)
     }
 

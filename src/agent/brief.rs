@@ -97,8 +97,10 @@ impl Brief {
         };
         let locale = text(customer, "preferred_locale").unwrap_or_else(|| settings.locale.clone());
         let language = written_language(&locale, settings, subject.playbook, prompts);
+        let deleted = customer.is_some_and(|row| row.flag("deleted") == Some(true));
+        // What no mail server would take is no address: sales are told instead.
         let recipient = text(customer, "email")
-            .filter(|_| customer.is_some_and(|row| row.flag("deleted") != Some(true)));
+            .filter(|email| !deleted && email.parse::<lettre::Address>().is_ok());
         let amount = occurrence.amount.as_ref().and_then(|(minor, code)| {
             Currency::new(code)
                 .ok()

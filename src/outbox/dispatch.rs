@@ -45,8 +45,10 @@ impl Way {
 /// How the loop works.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long a claimed message is ours; longer than the slowest answer to a dot.
+    /// How long a claimed message is ours.
     pub lease: Duration,
+    /// How long a mail to a customer is ours once it is being sent: longer than the slowest answer to a dot.
+    pub sending: Duration,
     /// The pause when nothing is due and nobody rings.
     pub poll: Duration,
     /// The first pause after a failure; it doubles.
@@ -56,7 +58,7 @@ pub struct Pace {
 }
 
 /// Messages claimed at once.
-const BATCH: u32 = 16;
+const BATCH: u32 = 4;
 /// Messages sent side by side.
 const AT_ONCE: usize = 4;
 
@@ -144,7 +146,12 @@ impl Dispatcher {
             let reason = "interrupted while sending: the mail server may have taken it".to_owned();
             return self.settle(message, SendOutcome::Unknown { reason }).await;
         }
-        if self.store.begin_sending(message).await? == Clearance::Stop {
+        let lease = if way.may_repeat() {
+            self.pace.lease
+        } else {
+            self.pace.sending
+        };
+        if self.store.begin_sending(message, lease).await? == Clearance::Stop {
             return Ok(());
         }
         let outcome = match self.send(way, message).await {

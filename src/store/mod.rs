@@ -100,8 +100,12 @@ pub trait Store: Send + Sync {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError>;
-    /// Asks once more whether a message may go, and commits that it is being sent.
-    async fn begin_sending(&self, message: &ClaimedMessage) -> Result<Clearance, StoreError>;
+    /// Asks once more whether a message may go, and commits that it is being sent, for as long as that may take.
+    async fn begin_sending(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<Clearance, StoreError>;
     /// Commits what became of a message.
     async fn settle_message(
         &self,

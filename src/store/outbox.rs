@@ -25,7 +25,7 @@ statements! {
     FAILURE_MAILS: "SELECT count(*) AS n, min(tried_at) AS oldest FROM messages WHERE recipient_key = $1 AND tried_at > $2 AND id <> $3 \
         AND channel = 'email' AND status IN ('sent', 'sending', 'unknown') AND purpose IN ('payment_failed', 'invoice_payment_failed', 'subscription_past_due')";
     POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
-    SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2";
     AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
@@ -94,6 +94,7 @@ impl SqlStore {
     pub(super) async fn clear_for_sending(
         &self,
         message: &ClaimedMessage,
+        lease: Duration,
     ) -> Result<Clearance, StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -148,7 +149,8 @@ impl SqlStore {
                 }
             }
         }
-        let sending = args![&message.id, message.epoch, now];
+        let until = tx.lease_clock(self.clock.as_ref()).await?.plus(lease);
+        let sending = args![&message.id, message.epoch, now, until];
         if tx.run(&SENDING, sending).await? == 0 {
             return Err(StoreError::Fenced);
         }

@@ -130,8 +130,12 @@ impl Store for SqlStore {
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         self.claim_due_messages(channels, limit, lease).await
     }
-    async fn begin_sending(&self, message: &ClaimedMessage) -> Result<Clearance, StoreError> {
-        self.clear_for_sending(message).await
+    async fn begin_sending(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<Clearance, StoreError> {
+        self.clear_for_sending(message, lease).await
     }
     async fn settle_message(
         &self,

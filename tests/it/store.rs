@@ -1,10 +1,8 @@
 //! The store's verbs, on SQLite and on PostgreSQL: the same cases, word for word.
 
-mod conformance;
 use std::time::Duration;
 
-use billhook::store::{ClaimedEvent, ClaimedRun, Store};
-use serde_json::json;
+use billhook::store::{ClaimedEvent, Store};
 
 use crate::support::bench::{Bench, START};
 use crate::support::fixture::{Intent, Shape, Told};
@@ -29,13 +27,11 @@ macro_rules! on_both {
     };
 }
 
+mod conformance;
 mod inbox;
-mod lists;
-mod outbox;
-mod runs;
 mod schema;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A payment without an invoice that failed at the start of the clock.
 fn failed_payment(customer: &str, intent: &str) -> Told {
@@ -109,34 +105,4 @@ async fn apply(bench: &Bench, events: &[Told]) {
 
 async fn status(bench: &Bench, event: &str) -> String {
     bench.store.event(event).await.unwrap().unwrap().status
-}
-
-/// Lets the settle window pass.
-fn settle(bench: &Bench) {
-    bench.clock.advance(Duration::from_secs(11));
-}
-
-async fn claim_run(bench: &Bench) -> ClaimedRun {
-    bench
-        .store
-        .claim_run(LONG)
-        .await
-        .unwrap()
-        .expect("a run is due")
-}
-
-async fn nothing_due(bench: &Bench) {
-    let run = bench.store.claim_run(LONG).await.unwrap();
-    assert_eq!(run, None);
-}
-
-/// A failed payment's run, claimed.
-async fn a_run(bench: &Bench, customer: &str, intent: &str) -> ClaimedRun {
-    apply(bench, &[failed_payment(customer, intent)]).await;
-    settle(bench);
-    claim_run(bench).await
-}
-
-fn usage() -> serde_json::Value {
-    json!({ "turns": 1, "input_tokens": 10 })
 }

@@ -131,6 +131,18 @@ pub enum Unreadable {
         /// The event's type.
         event_type: String,
     },
+    /// The payload is something else than the type says.
+    #[error(
+        "`data.object` of this {event_type} is a {found}, not a {expected}; nothing was taken from it"
+    )]
+    OtherObject {
+        /// The event's type.
+        event_type: String,
+        /// What it says to be.
+        found: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
 }
 
 /// What `event` must write under `rule`.
@@ -141,6 +153,16 @@ pub fn update(rule: &Rule, event: &Event) -> Result<Update, Unreadable> {
         .ok_or_else(|| Unreadable::NoId {
             event_type: event.kind.clone(),
         })?;
+    if let Some(found) = event
+        .object_kind()
+        .filter(|kind| *kind != rule.family.as_str())
+    {
+        return Err(Unreadable::OtherObject {
+            event_type: event.kind.clone(),
+            found: found.to_owned(),
+            expected: rule.family.as_str(),
+        });
+    }
     let mut fields = view(rule.family, &event.object);
     if rule.event_type == "customer.deleted" {
         // The payload of `customer.deleted` is the whole customer as it was; only the type says that it is gone.

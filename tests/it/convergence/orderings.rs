@@ -1,4 +1,6 @@
 //! Orders of arrival that have broken other people's integrations, one test each. Every one is tried in every order.
+//!
+//! Over 400 lines because each order that has broken others is one test.
 
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ async fn always(events: &[Told], (kind, id): (&str, &str), field: &str, expected
 async fn apply_all(bench: &Bench) {
     for event in bench
         .store
-        .claim_events(100, Duration::from_secs(60))
+        .claim_events(100, Duration::from_mins(1))
         .await
         .unwrap()
     {
@@ -248,7 +250,7 @@ async fn a_failure_told_after_the_payment_is_not_written_about() {
         bench.clock.advance(Duration::from_secs(61));
         let run = bench
             .store
-            .claim_run(Duration::from_secs(60))
+            .claim_run(Duration::from_mins(1))
             .await
             .unwrap()
             .unwrap();
@@ -458,11 +460,7 @@ async fn two_workers_on_one_customer_do_not_meet_badly() {
         bench.store.ingest(&deliveries).await.unwrap();
         let mut work = Vec::new();
         for store in &stores {
-            for event in store
-                .claim_events(5, Duration::from_secs(60))
-                .await
-                .unwrap()
-            {
+            for event in store.claim_events(5, Duration::from_mins(1)).await.unwrap() {
                 work.push((store.clone(), event));
             }
         }

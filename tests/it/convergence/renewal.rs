@@ -106,7 +106,7 @@ async fn tell(bench: &Bench, account: &str, events: &[Told], shape: Shape) {
         bench.store.ingest(&[delivery]).await.unwrap();
         for event in bench
             .store
-            .claim_events(10, Duration::from_secs(60))
+            .claim_events(10, Duration::from_mins(1))
             .await
             .unwrap()
         {
@@ -145,12 +145,7 @@ fn of<'a>(runs: &'a [(String, RunRecord)], account: &str, status: &str) -> Vec<&
 /// Claims and finishes whatever is due; says how many.
 async fn finish_all(bench: &Bench) -> usize {
     let mut finished = 0;
-    while let Some(run) = bench
-        .store
-        .claim_run(Duration::from_secs(60))
-        .await
-        .unwrap()
-    {
+    while let Some(run) = bench.store.claim_run(Duration::from_mins(1)).await.unwrap() {
         let purpose =
             billhook::guardrails::precondition::Purpose::of_playbook(&run.playbook).unwrap();
         let finish = Finish {

@@ -274,9 +274,11 @@ async fn a_message_goes_once(bench: &Bench) {
                 .next()
         })
         .await;
-    assert!(is_fenced(&bench.store.begin_sending(&zombie[0]).await));
+    assert!(is_fenced(
+        &bench.store.begin_sending(&zombie[0], LEASE).await
+    ));
     assert_eq!(
-        bench.store.begin_sending(&heir).await.unwrap(),
+        bench.store.begin_sending(&heir, LEASE).await.unwrap(),
         Clearance::Go
     );
     let retry = SendOutcome::Retry {
@@ -304,7 +306,7 @@ async fn a_message_goes_once(bench: &Bench) {
         &bench.store.settle_message(&heir, &SendOutcome::Sent).await
     ));
     assert_eq!(
-        bench.store.begin_sending(&again).await.unwrap(),
+        bench.store.begin_sending(&again, LEASE).await.unwrap(),
         Clearance::Go
     );
     bench

@@ -1,4 +1,6 @@
 //! Deliveries in, events out to be applied, and what becomes of those that fail.
+//!
+//! Over 400 lines because the inbox is one story in many small cases.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
