@@ -23,10 +23,10 @@ use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
 use crate::inbox::{Admission, Inbox, InboxTask};
 use crate::outbox::{ChatWebhook, Dispatcher, EmlFolder, Mailer, SmtpMailer, Way, dispatch};
+use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
 use crate::store::{Channel, Policy, SqlStore, Store, StoreError};
 use crate::stripe::signature::SigningSecrets;
-use crate::worker::retry::RetryPolicy;
 use crate::worker::{Deciding, Pace, Worker};
 
 /// Which stages a process runs.
@@ -39,6 +39,9 @@ pub enum Role {
     /// Only what works off.
     Work,
 }
+
+/// How long a stop waits for what cannot be undone: a mail whose dot is written has ten minutes for its answer.
+const LAST_PATIENCE: Duration = Duration::from_mins(11);
 
 /// A message is ours for as long as the slowest mail server may take to answer the dot, and a margin.
 const SENDING_LEASE: Duration = Duration::from_mins(12);
@@ -239,7 +242,7 @@ impl App {
             shutdown.spawn_vital("outbox", async move { dispatcher.work(stop).await });
         }
         shutdown.soft().cancelled().await;
-        let ending = shutdown.finish(self.shutdown_timeout).await;
+        let ending = shutdown.finish(self.shutdown_timeout, LAST_PATIENCE).await;
         self.store.close().await;
         if shutdown.has_failed() {
             anyhow::bail!("a part of the service stopped by itself; see the log above");

@@ -14,6 +14,7 @@ pub mod http;
 pub mod ids;
 pub mod inbox;
 pub mod outbox;
+pub mod retry;
 pub mod shutdown;
 pub mod store;
 pub mod stripe;

@@ -1,7 +1,9 @@
 //! How the process ends: softly at the first signal, at once at the second.
 //!
-//! Owns the tokens that loops watch and the tracker of their tasks. It decides nothing about the work itself: a soft
-//! shutdown asks loops to claim no more and to finish, a hard one leaves what is unfinished to its lease.
+//! Owns the tokens that loops watch and the tracker of their tasks. It decides nothing about the work itself. Three
+//! stages: *soft* asks loops to claim no more and to finish; *cut*, when patience is over, asks them to give back what
+//! can be given back, so that only what cannot be undone (a mail whose dot is written) is still waited for; *hard*
+//! leaves whatever is unfinished to its lease.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -18,7 +20,8 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     hard: CancellationToken,
-    // A child of `hard`: who is told to stop at once is also told to stop.
+    // Children of `hard`: who is told to stop at once is also told to stop.
+    cut: CancellationToken,
     soft: CancellationToken,
     tasks: TaskTracker,
     failed: Arc<AtomicBool>,
@@ -37,9 +40,10 @@ impl Shutdown {
     /// Begins when it is told to: tests, and commands that end by themselves.
     pub fn manual() -> Self {
         let hard = CancellationToken::new();
-        let soft = hard.child_token();
+        let (cut, soft) = (hard.child_token(), hard.child_token());
         Self {
             hard,
+            cut,
             soft,
             tasks: TaskTracker::new(),
             failed: Arc::new(AtomicBool::new(false)),
@@ -86,6 +90,11 @@ impl Shutdown {
     /// Cancelled when no more work is to be claimed.
     pub fn soft(&self) -> &CancellationToken {
         &self.soft
+    }
+
+    /// Cancelled when begun work is to be given back, where it can be.
+    pub fn cut(&self) -> &CancellationToken {
+        &self.cut
     }
 
     /// Cancelled when begun work is to be dropped.
@@ -142,19 +151,22 @@ impl Shutdown {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Waits until a shutdown begins, then until all tasks have ended, but no longer than `patience`; then stops hard.
-    /// Nothing may be spawned after this.
-    pub async fn finish(&self, patience: Duration) -> Ending {
+    /// Waits until a shutdown begins, then until all tasks have ended. After `patience` what can be given back is; what
+    /// cannot has `last_patience` more, and then the stop is hard. Nothing may be spawned after this.
+    pub async fn finish(&self, patience: Duration, last_patience: Duration) -> Ending {
         self.soft.cancelled().await;
         self.tasks.close();
+        let stages = async {
+            tokio::time::sleep(patience).await;
+            self.cut.cancel();
+            tokio::time::sleep(last_patience).await;
+            self.force();
+        };
         tokio::select! {
             biased;
             () = self.tasks.wait() => Ending::Finished,
             () = self.hard.cancelled() => Ending::Forced,
-            () = tokio::time::sleep(patience) => {
-                self.force();
-                Ending::Forced
-            }
+            () = stages => Ending::Forced,
         }
     }
 }
@@ -189,7 +201,7 @@ mod tests {
             shutdown.begin();
             assert!(shutdown.has_begun());
             assert!(!shutdown.hard().is_cancelled());
-            let ending = shutdown.finish(LONG);
+            let ending = shutdown.finish(LONG, LONG);
             tokio::pin!(ending);
             assert!(futures::poll!(&mut ending).is_pending());
             finish.send(()).unwrap();
@@ -204,11 +216,33 @@ mod tests {
             let shutdown = Shutdown::manual();
             shutdown.tasks().spawn(std::future::pending::<()>());
             shutdown.begin();
-            assert_eq!(
-                shutdown.finish(Duration::from_millis(1)).await,
-                Ending::Forced
-            );
+            let short = Duration::from_millis(1);
+            assert_eq!(shutdown.finish(short, short).await, Ending::Forced);
             assert!(shutdown.hard().is_cancelled());
+        });
+    }
+
+    #[test]
+    fn what_can_be_given_back_is_cut_and_the_rest_is_waited_for() {
+        runtime().block_on(async {
+            let shutdown = Shutdown::manual();
+            let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+            let cut = shutdown.cut().clone();
+            // It gives back when it is cut, and ends only with what cannot be undone.
+            shutdown.tasks().spawn(async move {
+                cut.cancelled().await;
+                finished.await.unwrap();
+            });
+            shutdown.begin();
+            let ending = shutdown.finish(Duration::from_millis(1), LONG);
+            tokio::pin!(ending);
+            tokio::select! {
+                _ending = &mut ending => panic!("it did not wait"),
+                () = shutdown.cut().cancelled() => {}
+            }
+            assert!(!shutdown.hard().is_cancelled());
+            finish.send(()).unwrap();
+            assert_eq!(ending.await, Ending::Finished);
         });
     }
 
@@ -219,9 +253,9 @@ mod tests {
             assert!(shutdown.pause(Duration::from_millis(1)).await);
             shutdown.tasks().spawn(std::future::pending::<()>());
             shutdown.force();
-            assert!(shutdown.has_begun());
+            assert!(shutdown.has_begun() && shutdown.cut().is_cancelled());
             assert!(!shutdown.pause(LONG).await);
-            assert_eq!(shutdown.finish(LONG).await, Ending::Forced);
+            assert_eq!(shutdown.finish(LONG, LONG).await, Ending::Forced);
         });
     }
 
@@ -231,7 +265,7 @@ mod tests {
             for crash in [false, true] {
                 let shutdown = Shutdown::manual();
                 shutdown.spawn_vital("test", async move { assert!(!crash, "on purpose") });
-                assert_eq!(shutdown.finish(LONG).await, Ending::Finished);
+                assert_eq!(shutdown.finish(LONG, LONG).await, Ending::Finished);
                 assert!(shutdown.has_failed());
             }
         });
@@ -244,7 +278,7 @@ mod tests {
             let soft = shutdown.soft().clone();
             shutdown.spawn_vital("test", async move { soft.cancelled().await });
             shutdown.begin();
-            assert_eq!(shutdown.finish(LONG).await, Ending::Finished);
+            assert_eq!(shutdown.finish(LONG, LONG).await, Ending::Finished);
             assert!(!shutdown.has_failed());
         });
     }
@@ -265,7 +299,7 @@ mod tests {
             shutdown.soft().cancelled().await;
             assert!(!shutdown.hard().is_cancelled());
             send("INT");
-            assert_eq!(shutdown.finish(LONG).await, Ending::Forced);
+            assert_eq!(shutdown.finish(LONG, LONG).await, Ending::Forced);
         });
     }
 }

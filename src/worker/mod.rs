@@ -6,7 +6,6 @@
 mod decide;
 mod journal;
 mod prepare;
-pub mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use decide::Deciding;
 
-use self::retry::RetryPolicy;
 use crate::clock::Clock;
+use crate::retry::{RetryPolicy, jitter};
 use crate::store::{ClaimedEvent, ClaimedRun, Release, Store, StoreError};
 
 /// How a worker works.
@@ -235,7 +234,7 @@ impl Worker {
                     let generation = u32::try_from(run.generation).unwrap_or(u32::MAX);
                     let shortest = self.pace.retry.pause(generation);
                     let waited = now.since(run.started_at);
-                    retry::jitter(waited.clamp(shortest, self.pace.retry.max.max(shortest)))
+                    jitter(waited.clamp(shortest, self.pace.retry.max.max(shortest)))
                 });
                 let due_at = now.plus(wait).min(run.decide_by);
                 tracing::warn!(run.id = %run.id, %reason, "the model is away; the run is deferred");

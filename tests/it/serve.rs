@@ -5,6 +5,7 @@ mod crash;
 mod once;
 mod refusals;
 mod stopping;
+mod ways;
 
 use billhook::clock::{Clock, SystemClock};
 use serde_json::{Value, json};

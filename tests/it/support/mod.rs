@@ -2,6 +2,8 @@
 
 pub(crate) mod app;
 pub(crate) mod bench;
+pub(crate) mod chat;
 pub(crate) mod fixture;
 pub(crate) mod process;
 pub(crate) mod services;
+pub(crate) mod smtp;

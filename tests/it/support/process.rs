@@ -25,6 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Place {
     home: TempDir,
     postgres: Option<PostgresDatabase>,
+    settings: Vec<(String, String)>,
 }
 
 impl Place {
@@ -33,7 +34,13 @@ impl Place {
         Self {
             home: tempfile::tempdir().unwrap(),
             postgres: None,
+            settings: Vec::new(),
         }
+    }
+
+    /// A variable of the environment for every process that is started from now on.
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.settings.push((name.to_owned(), value.into()));
     }
 
     /// An empty database; `None` only where skipping was asked for.
@@ -73,6 +80,8 @@ impl Place {
             .env("BILLHOOK__FOLLOW_UP__FIRST_CONTACT_DELAY", "0s")
             .env("BILLHOOK__WORKER__POLL", "50ms")
             .env("BILLHOOK__WORKER__LEASE", "2s")
+            .env("BILLHOOK__RETRY__BASE", "100ms")
+            .envs(self.settings.iter().cloned())
             .stdin(Stdio::null());
         command
     }
@@ -268,7 +277,11 @@ impl Process {
             let after = rows.last().map_or_else(String::new, |row| {
                 format!("&starting_after={}", row["id"].as_str().unwrap())
             });
-            let page = self.get(&format!("{list}?limit=100{after}")).await.unwrap();
+            let mark = if list.contains('?') { '&' } else { '?' };
+            let page = self
+                .get(&format!("{list}{mark}limit=100{after}"))
+                .await
+                .unwrap();
             rows.extend(page["data"].as_array().unwrap().iter().cloned());
             if page["has_more"] == json!(false) {
                 return rows;
