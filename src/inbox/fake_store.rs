@@ -255,6 +255,10 @@ impl Store for FakeStore {
         Err(StoreError::Contended)
     }
 
+    async fn renew_message(&self, _: &ClaimedMessage, _: Duration) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
     async fn settle_message(&self, _: &ClaimedMessage, _: &SendOutcome) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }

@@ -100,12 +100,18 @@ pub trait Store: Send + Sync {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError>;
-    /// Asks once more whether a message may go, and commits that it is being sent, for as long as that may take.
+    /// Asks once more whether a message may go, and commits that it is being sent, under a lease.
     async fn begin_sending(
         &self,
         message: &ClaimedMessage,
         lease: Duration,
     ) -> Result<Clearance, StoreError>;
+    /// Keeps a message that is being sent for another lease.
+    async fn renew_message(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<(), StoreError>;
     /// Commits what became of a message.
     async fn settle_message(
         &self,

@@ -26,6 +26,8 @@ statements! {
         AND channel = 'email' AND status IN ('sent', 'sending', 'unknown') AND purpose IN ('payment_failed', 'invoice_payment_failed', 'subscription_past_due')";
     POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
     SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    /// Only while it is being sent: a renewal that comes late must not lease what was settled.
+    RENEW: "UPDATE messages SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND status = 'sending'";
     END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2";
     AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
@@ -156,6 +158,20 @@ impl SqlStore {
         }
         tx.commit().await?;
         Ok(Clearance::Go)
+    }
+
+    pub(super) async fn renew_sending(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        let until = tx.lease_clock(self.clock.as_ref()).await?.plus(lease);
+        let renewed = args![&message.id, message.epoch, until];
+        if tx.run(&RENEW, renewed).await? == 0 {
+            return Err(StoreError::Fenced);
+        }
+        tx.commit().await
     }
 
     pub(super) async fn settle(

@@ -137,6 +137,13 @@ impl Store for SqlStore {
     ) -> Result<Clearance, StoreError> {
         self.clear_for_sending(message, lease).await
     }
+    async fn renew_message(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        self.renew_sending(message, lease).await
+    }
     async fn settle_message(
         &self,
         message: &ClaimedMessage,

@@ -284,11 +284,19 @@ async fn a_message_goes_once(bench: &Bench) {
         bench.store.begin_sending(&heir, LEASE).await.unwrap(),
         Clearance::Go
     );
+    bench.store.renew_message(&heir, LEASE * 2).await.unwrap();
+    assert!(is_fenced(
+        &bench.store.renew_message(&zombie[0], LEASE).await
+    ));
     let retry = SendOutcome::Retry {
         at: bench.now().plus(Duration::from_mins(5)),
         reason: "busy".to_owned(),
     };
     bench.store.settle_message(&heir, &retry).await.unwrap();
+    assert!(
+        is_fenced(&bench.store.renew_message(&heir, LEASE).await),
+        "what was given back was leased again"
+    );
     assert!(
         bench
             .store
