@@ -43,9 +43,6 @@ pub enum Role {
 /// How long a stop waits for what cannot be undone: a mail whose dot is written has ten minutes for its answer.
 const LAST_PATIENCE: Duration = Duration::from_mins(11);
 
-/// A message is ours for as long as the slowest mail server may take to answer the dot, and a margin.
-const SENDING_LEASE: Duration = Duration::from_mins(12);
-
 /// Opens the database, and brings it up to date or refuses it.
 pub async fn open_store(
     config: &Config,
@@ -138,10 +135,8 @@ impl App {
         ));
         let sending = dispatch::Pace {
             lease: config.worker.lease,
-            sending: SENDING_LEASE,
             poll: config.worker.poll,
-            base: retry.base,
-            max: retry.max,
+            retry,
         };
         let reply_to = config
             .business
@@ -238,8 +233,9 @@ impl App {
         });
         if role != Role::Ingest {
             shutdown.spawn_vital("worker", self.worker.work(shutdown.soft().clone()));
-            let (dispatcher, stop) = (self.dispatcher, shutdown.soft().clone());
-            shutdown.spawn_vital("outbox", async move { dispatcher.work(stop).await });
+            let (soft, cut) = (shutdown.soft().clone(), shutdown.cut().clone());
+            let dispatcher = self.dispatcher;
+            shutdown.spawn_vital("outbox", async move { dispatcher.work(soft, cut).await });
         }
         shutdown.soft().cancelled().await;
         let ending = shutdown.finish(self.shutdown_timeout, LAST_PATIENCE).await;
