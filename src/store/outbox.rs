@@ -29,7 +29,8 @@ statements! {
     /// Only while it is being sent: a renewal that comes late must not lease what was settled.
     RENEW: "UPDATE messages SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND status = 'sending'";
     END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2";
-    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
+    /// Only what is not over: whoever gives back may not know that it was suppressed or expired meanwhile.
+    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
 }
 

@@ -325,6 +325,10 @@ async fn a_message_goes_once(bench: &Bench) {
         .settle_message(&again, &SendOutcome::Sent)
         .await
         .unwrap();
+    assert!(
+        is_fenced(&bench.store.settle_message(&again, &retry).await),
+        "what is over was given back"
+    );
     let shown = bench.store.message(&again.id).await.unwrap().unwrap();
     assert_eq!((shown.status.as_str(), shown.attempts), ("sent", 2));
     bench.clock.advance(Duration::from_hours(100));
