@@ -68,7 +68,7 @@ pub fn policy(config: &Config) -> Policy {
         max_age: config.follow_up.max_age,
         expire: config.outbox.expire,
         first_contact_delay: config.follow_up.first_contact_delay,
-        failure_mails_per_day: config.caps.failure_mails_per_recipient_per_day,
+        caps: config.caps,
         decide_by: config.follow_up.decide_by,
     }
 }

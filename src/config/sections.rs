@@ -212,11 +212,15 @@ impl HighValue {
 }
 
 /// Section `caps`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CapsConfig {
+    /// Mails that one customer may get in a day.
+    pub mails_per_customer_per_day: u32,
     /// Failure mails that one address may get in a day.
     pub failure_mails_per_recipient_per_day: u32,
+    /// Mails that one playbook may send in an hour.
+    pub mails_per_playbook_per_hour: u32,
 }
 
 /// Section `inbox`.

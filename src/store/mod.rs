@@ -6,6 +6,7 @@
 //! on both databases.
 
 mod apply;
+mod caps;
 pub(crate) mod database;
 mod error;
 mod finish;
@@ -31,6 +32,7 @@ pub use shown::*;
 pub use sql_store::SqlStore;
 
 use crate::clock::Timestamp;
+use crate::config::CapsConfig;
 
 /// What the store needs to know of the configuration.
 #[derive(Debug, Clone)]
@@ -43,8 +45,8 @@ pub struct Policy {
     pub expire: Duration,
     /// The first failure mail to an address that never paid waits so long.
     pub first_contact_delay: Duration,
-    /// Failure mails per recipient and day.
-    pub failure_mails_per_day: u32,
+    /// How many mails may leave.
+    pub caps: CapsConfig,
     /// How long a run waits for a model.
     pub decide_by: Duration,
 }

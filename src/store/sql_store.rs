@@ -61,6 +61,7 @@ impl SqlStore {
             super::runs::ALL,
             super::finish::ALL,
             super::outbox::ALL,
+            super::caps::ALL,
             super::read::ALL,
             super::standing::ALL,
             super::summary::ALL,

@@ -27,9 +27,12 @@ macro_rules! on_both {
     };
 }
 
+mod caps;
 mod conformance;
 mod inbox;
+mod queued;
 mod schema;
+mod stops;
 
 const LONG: Duration = Duration::from_mins(1);
 
