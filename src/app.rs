@@ -69,6 +69,7 @@ pub fn policy(config: &Config) -> Policy {
         expire: config.outbox.expire,
         first_contact_delay: config.follow_up.first_contact_delay,
         caps: config.caps,
+        attempts: config.retry.attempts,
         decide_by: config.follow_up.decide_by,
     }
 }

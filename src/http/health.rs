@@ -22,6 +22,7 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// What can be counted, and every status that is shown even when it has none: a series that vanishes keeps its last
 /// value in many a dashboard.
 const EVENTS: &[&str] = &["pending", "applied", "retrying", "dead"];
+const STAGES: &[&str] = &["apply", "follow_up"];
 const RUNS: &[&str] = &["waiting", "running", "deferred"];
 const MESSAGES: &[&str] = &["pending", "sending", "unknown", "held", "failed"];
 
@@ -102,21 +103,28 @@ fn gauges(census: &Census) -> String {
         &mut text,
         "billhook_events",
         "Events that are not over, by status.",
-        EVENTS,
+        ("status", EVENTS),
         &census.events,
+    );
+    gauge(
+        &mut text,
+        "billhook_dead_events",
+        "Events that wait for `events retry`, by the stage that failed.",
+        ("stage", STAGES),
+        &census.dead,
     );
     gauge(
         &mut text,
         "billhook_runs",
         "Runs that are not over, by status.",
-        RUNS,
+        ("status", RUNS),
         &census.runs,
     );
     gauge(
         &mut text,
         "billhook_messages",
         "Messages that are not over, by status.",
-        MESSAGES,
+        ("status", MESSAGES),
         &census.messages,
     );
     text
@@ -126,19 +134,15 @@ fn gauge(
     text: &mut String,
     name: &str,
     help: &str,
-    known: &[&str],
+    (label, known): (&str, &[&str]),
     counts: &BTreeMap<String, u64>,
 ) {
-    let mut all: BTreeMap<&str, u64> = known.iter().map(|status| (*status, 0)).collect();
-    all.extend(
-        counts
-            .iter()
-            .map(|(status, count)| (status.as_str(), *count)),
-    );
+    let mut all: BTreeMap<&str, u64> = known.iter().map(|value| (*value, 0)).collect();
+    all.extend(counts.iter().map(|(value, count)| (value.as_str(), *count)));
     let mut lines = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
-    for (status, count) in all {
+    for (value, count) in all {
         // Writing into a string cannot fail.
-        if writeln!(lines, "{name}{{status=\"{status}\"}} {count}").is_err() {
+        if writeln!(lines, "{name}{{{label}=\"{value}\"}} {count}").is_err() {
             return;
         }
     }

@@ -147,6 +147,14 @@ impl Database {
         Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
+    /// The time that leases are measured by, as [`Transaction::lease_clock`] has it.
+    pub(crate) async fn lease_clock(&self, clock: &dyn Clock) -> Result<Timestamp, StoreError> {
+        match self {
+            Self::Sqlite { .. } => Ok(clock.now()),
+            Self::Postgres { .. } => database_time(self.row(&DATABASE_TIME, &[]).await?),
+        }
+    }
+
     /// Whether it is SQLite.
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite { .. })
@@ -237,14 +245,7 @@ impl Transaction {
     pub(crate) async fn lease_clock(&mut self, clock: &dyn Clock) -> Result<Timestamp, StoreError> {
         match self {
             Self::Sqlite(_) => Ok(clock.now()),
-            Self::Postgres(_) => self
-                .row(&DATABASE_TIME, &[])
-                .await?
-                .ok_or(StoreError::Inconsistent {
-                    column: "now",
-                    what: "no row",
-                })?
-                .time("now"),
+            Self::Postgres(_) => database_time(self.row(&DATABASE_TIME, &[]).await?),
         }
     }
 
@@ -272,6 +273,14 @@ const DATABASE_TIME: Sql = Sql {
     sqlite: "SELECT 1 AS now",
     postgres: "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT AS now",
 };
+
+fn database_time(row: Option<Row>) -> Result<Timestamp, StoreError> {
+    row.ok_or(StoreError::Inconsistent {
+        column: "now",
+        what: "no row",
+    })?
+    .time("now")
+}
 
 fn lock_key(root: &str) -> i64 {
     let digest = Sha256::digest(root.as_bytes());

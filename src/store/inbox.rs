@@ -51,9 +51,11 @@ statements! {
         RETURNING id, epoch, account, livemode, type, received_at, attempts";
     UNAPPLIED: "SELECT event, api_version, body FROM bodies WHERE applied = 0 AND event IN (SELECT value FROM json_each($1)) ORDER BY event, api_version";
     FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0 WHERE id = $1 AND epoch = $2";
-    STATUS: "SELECT status, applied_at, occurrence FROM events WHERE id = $1";
+    STATUS: "SELECT status, applied_at, occurrence, (SELECT count(*) FROM bodies WHERE event = events.id AND applied = 0) AS unapplied FROM events WHERE id = $1";
     RETRY_APPLY: "UPDATE events SET status = 'pending', attempts = 0, not_before = 0, lease_until = 0, last_error = NULL WHERE id = $1 AND status IN ('dead', 'retrying')";
-    RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 AND status IN ('failed', 'waiting', 'deferred') RETURNING lane";
+    /// One that was never tried waits for its own time, and is left to it.
+    RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 \
+        AND (status IN ('failed', 'deferred') OR (status = 'waiting' AND attempts > 0)) RETURNING lane";
     RETRY_RUN_EVENTS: "UPDATE events SET status = 'applied', last_error = NULL WHERE occurrence = $1 AND status IN ('dead', 'retrying')";
     WAKE_LANE: "INSERT INTO lanes (lane, next_due) VALUES ($1, $2) ON CONFLICT (lane) DO UPDATE SET next_due = \
         CASE WHEN lanes.next_due IS NULL OR lanes.next_due > excluded.next_due THEN excluded.next_due ELSE lanes.next_due END";
@@ -217,19 +219,27 @@ impl SqlStore {
         let Some(row) = tx.row(&STATUS, args![id]).await? else {
             return Ok(Retried::Missing);
         };
-        if !matches!(row.text("status")?.as_str(), "dead" | "retrying") {
+        let status = row.text("status")?;
+        // Of an applied event the run may be between two tries.
+        if !matches!(status.as_str(), "dead" | "retrying" | "applied") {
             return Ok(Retried::NotDead);
         }
-        match (row.opt_int("applied_at")?, row.opt_text("occurrence")?) {
-            // Its updates are applied: what failed is its run, and that is what goes on.
-            (Some(_), Some(occurrence)) => {
+        // An event that is applied may be sent once more in another shape, and fail at that.
+        let applied = row.opt_int("applied_at")?.is_some() && row.int("unapplied")? == 0;
+        match row.opt_text("occurrence")?.filter(|_| applied) {
+            // What failed is its run, and that is what goes on.
+            Some(occurrence) => {
                 let now = self.clock.now();
-                for lane in tx.rows(&RETRY_RUN, args![&occurrence, now]).await? {
+                let lanes = tx.rows(&RETRY_RUN, args![&occurrence, now]).await?;
+                if lanes.is_empty() && status == "applied" {
+                    return Ok(Retried::NotDead);
+                }
+                for lane in lanes {
                     tx.run(&WAKE_LANE, args![lane.text("lane")?, now]).await?;
                 }
                 tx.run(&RETRY_RUN_EVENTS, args![&occurrence]).await?;
             }
-            _ => {
+            None => {
                 tx.run(&RETRY_APPLY, args![id]).await?;
             }
         }

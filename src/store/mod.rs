@@ -21,6 +21,7 @@ mod sql_store;
 mod standing;
 mod summary;
 mod values;
+mod waits;
 
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Policy {
     pub first_contact_delay: Duration,
     /// How many mails may leave.
     pub caps: CapsConfig,
+    /// How often work is tried, for whoever asks what is waited for.
+    pub attempts: u32,
     /// How long a run waits for a model.
     pub decide_by: Duration,
 }
@@ -114,6 +117,12 @@ pub trait Store: Send + Sync {
         message: &ClaimedMessage,
         outcome: &SendOutcome,
     ) -> Result<(), StoreError>;
+    /// Ends the doubt about a message that nobody knows the fate of, as a person decided.
+    async fn resolve_message(
+        &self,
+        id: &str,
+        resolution: Resolution,
+    ) -> Result<Resolved, StoreError>;
     /// A customer's payment intents, newest first.
     async fn payment_history(
         &self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::caps::Mail;
 use super::database::{args, list, statements};
 use super::error::StoreError;
-use super::records::{Channel, ClaimedMessage, Clearance, SendOutcome};
+use super::records::{Channel, ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome};
 use super::sql_store::SqlStore;
 use super::standing;
 use crate::clock::{Timestamp, micros};
@@ -27,6 +27,11 @@ statements! {
     END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
+    /// The epoch moves on, too: a sender that reports late what it did not know must not undo what a person decided.
+    RESOLVE_SENT: "UPDATE messages SET status = 'sent', reason = $2, sent_at = tried_at, epoch = epoch + 1 WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
+    RESOLVE_RESEND: "UPDATE messages SET status = 'pending', reason = $2, not_before = $3, expires_at = $4, lease_until = 0, epoch = epoch + 1 \
+        WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
+    STATUS: "SELECT status FROM messages WHERE id = $1";
 }
 
 impl SqlStore {
@@ -184,5 +189,36 @@ impl SqlStore {
         }
         tx.run(&EFFECT, args![&message.effect_key, effect]).await?;
         tx.commit().await
+    }
+
+    pub(super) async fn resolve(
+        &self,
+        id: &str,
+        resolution: Resolution,
+    ) -> Result<Resolved, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let (row, effect) = match resolution {
+            Resolution::Sent => {
+                let reason = "resolved: a person said that it was sent";
+                (tx.row(&RESOLVE_SENT, args![id, reason]).await?, "done")
+            }
+            Resolution::Resend => {
+                let reason = "resolved: a person had it sent again";
+                let expires = now.plus(self.policy.expire);
+                let due = args![id, reason, now, expires];
+                (tx.row(&RESOLVE_RESEND, due).await?, "intended")
+            }
+        };
+        if let Some(row) = row {
+            tx.run(&EFFECT, args![row.text("effect_key")?, effect])
+                .await?;
+            tx.commit().await?;
+            return Ok(Resolved::Done);
+        }
+        match tx.row(&STATUS, args![id]).await? {
+            Some(row) => Ok(Resolved::NotUnknown(row.text("status")?)),
+            None => Ok(Resolved::Missing),
+        }
     }
 }

@@ -340,6 +340,27 @@ pub enum SendOutcome {
     },
 }
 
+/// What a person says became of a message that nobody knows the fate of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It went out.
+    Sent,
+    /// It did not, or may go twice: send it again.
+    Resend,
+}
+
+/// What `resolve_message` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolved {
+    /// It is as the person said now.
+    Done,
+    /// There is nothing to resolve: it has this status.
+    NotUnknown(String),
+    /// There is no such message.
+    Missing,
+}
+
 /// What `retry_event` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retried {

@@ -10,7 +10,8 @@ use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
     EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Policy,
-    Release, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
+    ToolCallRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -65,6 +66,7 @@ impl SqlStore {
             super::read::ALL,
             super::standing::ALL,
             super::summary::ALL,
+            super::waits::ALL,
             super::migrations::ALL,
         ];
         let mut count = 0;
@@ -144,6 +146,13 @@ impl Store for SqlStore {
         outcome: &SendOutcome,
     ) -> Result<(), StoreError> {
         self.settle(message, outcome).await
+    }
+    async fn resolve_message(
+        &self,
+        id: &str,
+        resolution: Resolution,
+    ) -> Result<Resolved, StoreError> {
+        self.resolve(id, resolution).await
     }
     async fn payment_history(
         &self,

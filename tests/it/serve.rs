@@ -4,6 +4,7 @@ mod answers;
 mod crash;
 mod once;
 mod refusals;
+mod resolve;
 mod stopping;
 mod ways;
 

@@ -29,10 +29,13 @@ macro_rules! on_both {
 
 mod caps;
 mod conformance;
+mod dead;
 mod inbox;
 mod queued;
+mod resolve;
 mod schema;
 mod stops;
+mod waits;
 
 const LONG: Duration = Duration::from_mins(1);
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod api;
+mod outbox;
 mod webhook;
 
 use std::collections::BTreeMap;

@@ -148,6 +148,10 @@ async fn a_cap_of_nothing_lets_nothing_go(bench: Bench) {
         bench.clock.advance(DAY);
         assert_eq!(go(&closed).await, 0);
     }
+    for intent in ["pi_1", "pi_2"] {
+        let waits = shown(&closed, intent).await;
+        assert_eq!(waits.not_before, waits.expires_at, "never after its end");
+    }
     bench.clock.advance(DAY);
     assert_eq!(go(&closed).await, 0);
     for intent in ["pi_1", "pi_2"] {

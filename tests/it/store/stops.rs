@@ -37,6 +37,7 @@ async fn a_recovered_payment_ends_its_mail_and_its_notice(bench: Bench) {
             (message.status.as_str(), message.reason.as_deref()),
             ("suppressed", Some("the payment is succeeded now"))
         );
+        assert_eq!(message.waits_for, None);
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn policy() -> Policy {
             failure_mails_per_recipient_per_day: 1,
             mails_per_playbook_per_hour: 500,
         },
+        attempts: 8,
         decide_by: Duration::from_hours(1),
     }
 }

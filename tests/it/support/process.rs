@@ -270,6 +270,15 @@ impl Process {
         Some(body)
     }
 
+    /// Asks the API for a change, and answers status and body.
+    pub(crate) async fn change(&self, path: &str, body: &Value) -> (u16, Value) {
+        let path = format!("/api/v1{path}");
+        let request = self.client.post(self.at(&path)).bearer_auth(TOKEN);
+        let answer = request.body(body.to_string()).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{path}: {error}; log:\n{}", self.log()));
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     /// Every row of a list, page by page.
     pub(crate) async fn all(&self, list: &str) -> Vec<Value> {
         let mut rows: Vec<Value> = Vec::new();
