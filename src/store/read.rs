@@ -26,18 +26,20 @@ statements! {
     DELIVERIES: "SELECT endpoint, api_version, received_at, body_sha256 FROM deliveries WHERE event = $1 ORDER BY id LIMIT 100";
     CHANGES: "SELECT entity, object, field, from_value, to_value, rule FROM changes WHERE event = $1 ORDER BY id";
     RUN: "SELECT * FROM runs WHERE id = $1";
-    RUN_OF_OCCURRENCE: "SELECT * FROM runs WHERE occurrence = $1 ORDER BY CASE WHEN stage = 'first' THEN 0 ELSE 1 END LIMIT 1";
+    /// Of several, a win-back for example, the one that somebody or something waits for; else the first.
+    RUN_OF_OCCURRENCE: "SELECT * FROM runs WHERE occurrence = $1 ORDER BY CASE WHEN status = 'failed' THEN 0 WHEN status IN ('waiting', 'running', 'deferred') THEN 1 ELSE 2 END, \
+        CASE WHEN stage = 'first' THEN 0 ELSE 1 END LIMIT 1";
     RUNS: "SELECT * FROM runs WHERE (created_at, id) < ((SELECT coalesce(max(created_at), 9223372036854775807) FROM runs WHERE id = $1), coalesce($1, '~')) \
         ORDER BY created_at DESC, id DESC LIMIT $2";
     STEPS: "SELECT generation, seq, at, data FROM steps WHERE run = $1 ORDER BY generation, seq";
     CALLS: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
         WHERE (c.at, c.id) < ((SELECT coalesce(max(at), 9223372036854775807) FROM tool_calls WHERE id = $1), coalesce($1, '~')) ORDER BY c.at DESC, c.id DESC LIMIT $2";
-    CALLS_OF_RUN: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
-        WHERE c.run = $1 ORDER BY c.generation, c.seq";
+    CALLS_OF_OCCURRENCE: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
+        WHERE c.run IN (SELECT id FROM runs WHERE occurrence = $1) ORDER BY c.at, c.generation, c.seq";
     MESSAGES: "SELECT * FROM messages WHERE (created_at, id) < ((SELECT coalesce(max(created_at), 9223372036854775807) FROM messages WHERE id = $1), coalesce($1, '~')) \
         AND (CAST($2 AS TEXT) IS NULL OR status = $2) ORDER BY created_at DESC, id DESC LIMIT $3";
     MESSAGE: "SELECT * FROM messages WHERE id = $1";
-    MESSAGES_OF_RUN: "SELECT * FROM messages WHERE run = $1 ORDER BY created_at, id";
+    MESSAGES_OF_OCCURRENCE: "SELECT * FROM messages WHERE run IN (SELECT id FROM runs WHERE occurrence = $1) ORDER BY created_at, id";
     OBJECTS: "SELECT * FROM objects WHERE kind = $2 AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM objects WHERE kind = $2 AND id = $1), coalesce($1, '~')) \
         ORDER BY created DESC, id DESC LIMIT $3";
     OBJECT: "SELECT * FROM objects WHERE kind = $1 AND id = $2 ORDER BY account, livemode";
@@ -134,8 +136,11 @@ impl SqlStore {
             && let Some(row) = self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?
         {
             let run = self.shown_run(&row, moment).await?;
-            event.tool_calls = self.calls_of(&run.id).await?;
-            let messages = self.db.rows(&MESSAGES_OF_RUN, args![&run.id]).await?;
+            event.tool_calls = self.calls_of(occurrence).await?;
+            let messages = self
+                .db
+                .rows(&MESSAGES_OF_OCCURRENCE, args![occurrence])
+                .await?;
             event.messages = messages
                 .iter()
                 .map(|row| message(row, moment))
@@ -146,9 +151,9 @@ impl SqlStore {
         Ok(Some(event))
     }
 
-    async fn calls_of(&self, run: &str) -> Result<Vec<ToolCallRecord>, StoreError> {
+    async fn calls_of(&self, occurrence: &str) -> Result<Vec<ToolCallRecord>, StoreError> {
         self.db
-            .rows(&CALLS_OF_RUN, args![run])
+            .rows(&CALLS_OF_OCCURRENCE, args![occurrence])
             .await?
             .iter()
             .map(tool_call)

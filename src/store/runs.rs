@@ -53,7 +53,8 @@ statements! {
     GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN CAST($5 AS BIGINT) END, \
         generation = generation + $6, started_at = CASE WHEN $6 = 1 THEN NULL ELSE started_at END, \
         attempts = CASE WHEN $2 = 'deferred' THEN attempts - 1 ELSE attempts END WHERE id = $1 AND status = 'running'";
-    EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND status = 'applied'";
+    /// The leading event is done already when a later run of its occurrence fails, a win-back for example.
+    EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND (status = 'applied' OR (status = 'done' AND id = $3))";
     PAYMENTS: "SELECT account, livemode, kind, id, data, version FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'payment_intent' \
         ORDER BY created DESC, id DESC LIMIT $4";
 }
@@ -281,8 +282,8 @@ impl SqlStore {
             return Err(StoreError::Fenced);
         }
         if release.status == "failed" {
-            tx.run(&EVENTS_DEAD, args![&run.occurrence, &release.error])
-                .await?;
+            let dead = args![&run.occurrence, &release.error, &run.event];
+            tx.run(&EVENTS_DEAD, dead).await?;
         }
         tx.run(&FREE_LANE, args![&run.lane, run.epoch]).await?;
         tx.commit().await

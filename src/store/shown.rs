@@ -93,11 +93,11 @@ pub struct EventRecord {
     pub deliveries: Vec<Value>,
     /// What it changed.
     pub changes: Vec<Value>,
-    /// The run that it led or joined.
+    /// The run that it led or joined; of several the one that is not over.
     pub run: Option<RunRecord>,
-    /// That run's calls.
+    /// Its runs' calls.
     pub tool_calls: Vec<ToolCallRecord>,
-    /// That run's messages.
+    /// Its runs' messages.
     pub messages: Vec<MessageRecord>,
     /// The body, as JSON.
     pub payload: Value,

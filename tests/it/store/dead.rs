@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billhook::store::{EventFilter, Page, Release, Retried, Store};
+use billhook::store::{Action, EventFilter, Page, Release, Retried, Store};
 
 use super::queued::{Wanted, done, run_of};
 use super::{LONG, claim_events, claim_one, failed_payment, ingest, status};
@@ -12,6 +12,7 @@ use crate::support::fixture::Shape;
 on_both!(
     an_event_that_cannot_be_applied_says_why_and_is_applied_again,
     a_run_that_spent_its_attempts_says_why_and_is_decided_again,
+    a_later_run_of_an_event_that_was_done_makes_it_dead,
     a_run_between_two_tries_is_decided_at_once,
     an_applied_event_that_fails_in_another_shape_is_applied_again,
 );
@@ -111,6 +112,43 @@ async fn a_run_that_spent_its_attempts_says_why_and_is_decided_again(bench: Benc
     let mail = Wanted::failure("cus_1", "pi_1", "ada@example.com");
     let finish = done(vec![mail.effect()]);
     bench.store.finish_run(&again, &finish).await.unwrap();
+    assert_eq!(status(&bench, EVENT).await, "done");
+}
+
+async fn a_later_run_of_an_event_that_was_done_makes_it_dead(bench: Bench) {
+    let run = run_of(&bench, "cus_1", "pi_1").await;
+    let mut winback = Wanted::mail("cus_1", "pi_1").effect();
+    winback.action = Action::Schedule {
+        playbook: "winback_due".to_owned(),
+        due_at: bench.now().plus(Duration::from_hours(24)),
+        subscription: "sub_1".to_owned(),
+        data: serde_json::json!({}),
+    };
+    let finish = done(vec![winback]);
+    bench.store.finish_run(&run, &finish).await.unwrap();
+    assert_eq!(status(&bench, EVENT).await, "done");
+    bench.clock.advance(Duration::from_hours(24));
+    assert_eq!(bench.store.promote_schedules(10).await.unwrap(), 1);
+    let later = bench.store.claim_run(LONG).await.unwrap().unwrap();
+    assert_eq!(later.stage, "winback");
+    let release = Release {
+        status: "failed",
+        due_at: bench.now(),
+        error: "the template is broken".to_owned(),
+        start_over: false,
+    };
+    bench.store.release_run(&later, &release).await.unwrap();
+    let says = &dead(&bench).await[0].2;
+    let expected = format!("its follow-up {} failed 1 times", later.id);
+    assert!(says.contains(&expected), "{says}");
+    bench.store.retry_event(EVENT).await.unwrap();
+    let again = bench.store.claim_run(LONG).await.unwrap().unwrap();
+    assert_eq!(again.id, later.id);
+    bench
+        .store
+        .finish_run(&again, &done(Vec::new()))
+        .await
+        .unwrap();
     assert_eq!(status(&bench, EVENT).await, "done");
 }
 
