@@ -11,6 +11,7 @@ mod error;
 mod finish;
 mod inbox;
 mod migrations;
+mod notices;
 mod outbox;
 mod read;
 mod records;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use notices::{Line, Notices};
 pub use records::*;
 pub use shown::*;
 pub use sql_store::SqlStore;
