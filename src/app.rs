@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use billhook_tools::Exponents;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::brief::Settings;
@@ -18,6 +17,7 @@ use crate::agent::rules::Rules;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::StoreFacts;
+use crate::hints::{HintTask, Hints};
 use crate::http::serve::serve;
 use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
@@ -84,6 +84,7 @@ pub struct App {
     /// Sends.
     pub dispatcher: Arc<Dispatcher>,
     http: HttpState,
+    hints: Option<HintTask>,
     inbox: Option<InboxTask>,
     admin_token: SecretString,
     shutdown_timeout: Duration,
@@ -105,13 +106,14 @@ impl App {
     ) -> anyhow::Result<Self> {
         let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
         let shared: Arc<dyn Store> = store.clone();
-        let (doorbell, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (hints, hint_task) = Hints::new(&config.redis, ids.next("process"))?;
         let (inbox, task) = Inbox::new(
             shared.clone(),
             clock.clone(),
             config.inbox.max_backlog,
-            doorbell.clone(),
+            hints.doorbell.clone(),
         );
+        let inbox = inbox.remembering(hints.recent.clone());
         let ways = ways(config, &clock)?;
         let from = config.email.from.to_string();
         let deciding = deciding(config, model, &shared, ways.contains_key(&Channel::Sales))?;
@@ -133,8 +135,7 @@ impl App {
             clock.clone(),
             deciding,
             pace,
-            doorbell,
-            bell.clone(),
+            hints.doorbell.clone(),
         ));
         let sending = dispatch::Pace {
             lease: config.worker.lease,
@@ -154,7 +155,7 @@ impl App {
             ways,
             (from, reply_to),
             sending,
-            bell,
+            hints.doorbell.clone(),
         ));
         let admin_token = config
             .server
@@ -164,6 +165,7 @@ impl App {
         let http = HttpState {
             store: shared,
             inbox,
+            hints,
             clock: clock.clone(),
             ids,
             endpoints: Arc::new(endpoints(config)?),
@@ -191,6 +193,7 @@ impl App {
             worker,
             dispatcher,
             http,
+            hints: Some(hint_task),
             inbox: Some(task),
             admin_token,
             shutdown_timeout: config.server.shutdown_timeout,
@@ -205,6 +208,11 @@ impl App {
     /// The writer behind the inbox, for whoever runs it by hand instead of [`App::serve`].
     pub fn take_inbox(&mut self) -> Option<InboxTask> {
         self.inbox.take()
+    }
+
+    /// What carries hints between processes, for whoever runs it by hand instead of [`App::serve`].
+    pub fn take_hints(&mut self) -> Option<HintTask> {
+        self.hints.take()
     }
 
     /// The routes of a role: one that only works off takes nothing in.
@@ -236,7 +244,12 @@ impl App {
             }
             listening.cancel();
         });
-        if role != Role::Ingest {
+        let works = role != Role::Ingest;
+        if let Some(hints) = self.hints {
+            let store = self.store.clone();
+            shutdown.spawn_vital("hints", hints.run(store, works, shutdown.soft().clone()));
+        }
+        if works {
             shutdown.spawn_vital("worker", self.worker.work(shutdown.soft().clone()));
             let (dispatcher, stop) = (self.dispatcher, shutdown.soft().clone());
             shutdown.spawn_vital("outbox", async move { dispatcher.work(stop).await });

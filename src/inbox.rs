@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
 
 use crate::clock::{Clock, Timestamp};
+use crate::hints::{Bell, Doorbell, Lookup, Recent};
 use crate::store::{Accepted, Delivery, Store, StoreError};
 
 /// The most deliveries of one transaction.
@@ -55,7 +56,8 @@ type Reply = oneshot::Sender<Result<Accepted, InboxError>>;
 #[derive(Clone)]
 pub struct Inbox {
     requests: mpsc::Sender<Request>,
-    doorbell: Arc<Notify>,
+    doorbell: Doorbell,
+    recent: Recent,
     max_backlog: u64,
 }
 
@@ -64,7 +66,7 @@ pub struct InboxTask {
     requests: mpsc::Receiver<Request>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    doorbell: Arc<Notify>,
+    doorbell: Doorbell,
     max_backlog: u64,
     /// When the backlog was counted last, and whether it was over its bound.
     counted: Option<(Timestamp, bool)>,
@@ -76,12 +78,13 @@ impl Inbox {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         max_backlog: u64,
-        doorbell: Arc<Notify>,
+        doorbell: Doorbell,
     ) -> (Self, InboxTask) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let inbox = Self {
             requests: sender,
-            doorbell: Arc::clone(&doorbell),
+            doorbell: doorbell.clone(),
+            recent: Recent::default(),
             max_backlog,
         };
         let task = InboxTask {
@@ -95,8 +98,28 @@ impl Inbox {
         (inbox, task)
     }
 
+    /// The same inbox, which answers for what is known to be committed without asking the database.
+    #[must_use]
+    pub fn remembering(self, recent: Recent) -> Self {
+        Self { recent, ..self }
+    }
+
     /// Stores a delivery; returns only after it was committed, or refused.
     pub async fn accept(&self, delivery: Delivery) -> Result<Accepted, InboxError> {
+        let looked_up = self
+            .recent
+            .look_up(&delivery.event.id, &delivery.body)
+            .await;
+        let Lookup::Unknown(note) = looked_up else {
+            count("remembered", 1);
+            return Ok(Accepted::Duplicate);
+        };
+        let accepted = self.store(delivery).await?;
+        note.keep();
+        Ok(accepted)
+    }
+
+    async fn store(&self, delivery: Delivery) -> Result<Accepted, InboxError> {
         let (reply, answer) = oneshot::channel();
         if self
             .requests
@@ -112,7 +135,7 @@ impl Inbox {
 
     /// Wakes the worker: something became due without a delivery.
     pub fn ring(&self) {
-        self.doorbell.notify_one();
+        self.doorbell.ring(Bell::Inbox);
     }
 
     /// How many events may wait to be applied.
@@ -158,7 +181,7 @@ impl InboxTask {
         while let Some((mut deliveries, mut replies)) = parts.pop() {
             let error = match self.store.ingest(&deliveries).await {
                 Ok(results) => {
-                    self.doorbell.notify_one();
+                    self.doorbell.ring(Bell::Inbox);
                     for (reply, accepted) in replies.into_iter().zip(results) {
                         count(word(accepted), 1);
                         answer(reply, Ok(accepted));

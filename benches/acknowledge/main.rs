@@ -19,6 +19,7 @@ use anyhow::{Context as _, ensure};
 use billhook::app::{App, Role};
 use billhook::clock::{Clock, SystemClock};
 use billhook::config::Config;
+use billhook::hints::{Doorbell, Hints};
 use billhook::http::serve::serve;
 use billhook::http::{Endpoint, HttpLimits, HttpState, router};
 use billhook::ids::TimeSortedIds;
@@ -27,7 +28,6 @@ use billhook::shutdown::Shutdown;
 use billhook::stripe::signature::SigningSecrets;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 
 use crate::client::Figures;
 use crate::left_out::NoDatabase;
@@ -126,7 +126,7 @@ async fn left_out() -> anyhow::Result<Serving> {
         store.clone(),
         clock.clone(),
         config.inbox.max_backlog,
-        Arc::new(Notify::new()),
+        Doorbell::default(),
     );
     let endpoint = Endpoint {
         secrets: SigningSecrets::new([SECRET])?,
@@ -135,6 +135,7 @@ async fn left_out() -> anyhow::Result<Serving> {
     let router = router(HttpState {
         store,
         inbox,
+        hints: Hints::default(),
         ids: Arc::new(TimeSortedIds::new(clock.clone())),
         clock,
         endpoints: Arc::new(BTreeMap::from([(String::new(), endpoint)])),

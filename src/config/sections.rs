@@ -53,6 +53,12 @@ pub struct RedisConfig {
     /// Where Redis is; none means that billhook does without.
     #[serde(deserialize_with = "values::optional")]
     pub url: Option<ServiceUrl>,
+    /// How long a request may wait for it.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
+    /// How long a committed delivery is remembered; zero means not at all.
+    #[serde(deserialize_with = "values::duration")]
+    pub remember: Duration,
 }
 
 /// Section `model`.

@@ -60,7 +60,13 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
             }
         }
     };
-    let checks = json!({ "database": database, "migrations": migrations, "backlog": backlog });
+    let mut checks = json!({ "database": database, "migrations": migrations, "backlog": backlog });
+    if let (Some(answers), Some(checks)) = (app.state.hints.redis_answers(), checks.as_object_mut())
+    {
+        // To be seen, and no reason to send deliveries elsewhere: without Redis everything is only slower.
+        let redis = if answers { "ok" } else { "away" };
+        checks.insert("redis".to_owned(), redis.into());
+    }
     let Some(cause) = cause else {
         return Ok(Json(json!({ "status": "ok", "checks": checks })));
     };

@@ -31,6 +31,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use self::failures::FailedVerifications;
 use crate::clock::Clock;
+use crate::hints::Hints;
 use crate::ids::IdSource;
 use crate::inbox::{Admission, Inbox};
 use crate::store::Store;
@@ -65,6 +66,8 @@ pub struct HttpState {
     pub store: Arc<dyn Store>,
     /// The way in.
     pub inbox: Inbox,
+    /// What other processes know.
+    pub hints: Hints,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Makes request ids.
@@ -98,7 +101,10 @@ pub fn router(state: HttpState) -> Router {
         state.limits.request_timeout,
     );
     let app = Arc::new(App {
-        failures: FailedVerifications::new(state.limits.max_failed_verifications_per_minute),
+        failures: FailedVerifications::new(
+            state.limits.max_failed_verifications_per_minute,
+            state.hints.counts.clone(),
+        ),
         state,
     });
     let api = api::routes().route_layer(middleware::from_fn_with_state(

@@ -3,7 +3,7 @@
 //! A handler that holds a [`VerifiedEvent`] cannot have skipped the signature: the extractor is the only way to make
 //! one. Nothing here looks into the event, and nothing here answers 200 before the inbox did.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,12 +122,8 @@ impl FromRequest<Arc<App>> for VerifiedEvent {
         let received_at = app.state.clock.now();
         if let Err(error) = check(app, endpoint, &parts.headers, &body, received_at) {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-            return Err(unverified(
-                app,
-                peer.map(|ConnectInfo(peer)| *peer),
-                received_at,
-                error,
-            ));
+            let peer = peer.map(|ConnectInfo(peer)| peer.ip());
+            return Err(unverified(app, peer, received_at, error).await);
         }
         let event = Event::parse(&body, received_at).map_err(|error| no_event(&error))?;
         Ok(Self {
@@ -215,13 +211,13 @@ fn too_large(limit: usize) -> Problem {
 }
 
 /// 401, or 429 once the address has failed too often. The valid never come here.
-fn unverified(
+async fn unverified(
     app: &App,
-    peer: Option<SocketAddr>,
+    peer: Option<IpAddr>,
     now: Timestamp,
     error: SignatureError,
 ) -> Problem {
-    if let Some(wait) = app.failures.record(peer.map(|peer| peer.ip()), now) {
+    if let Some(wait) = app.failures.record(peer, now).await {
         return Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-failures",

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fake_store::FakeStore;
 use super::{Inbox, InboxError, InboxTask, QUEUE};
 use crate::clock::{ManualClock, Timestamp};
+use crate::hints::{Bell, Doorbell, Listener};
 use crate::store::{Accepted, Delivery};
 use crate::stripe::event::Event;
 
@@ -29,7 +29,7 @@ fn delivery(id: &str) -> Delivery {
 struct Desk {
     store: Arc<FakeStore>,
     clock: Arc<ManualClock>,
-    bell: Arc<Notify>,
+    bell: Listener,
     inbox: Inbox,
     task: InboxTask,
 }
@@ -37,8 +37,9 @@ struct Desk {
 fn desk(max_backlog: u64) -> Desk {
     let store = Arc::new(FakeStore::default());
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_000)));
-    let bell = Arc::new(Notify::new());
-    let (inbox, task) = Inbox::new(store.clone(), clock.clone(), max_backlog, bell.clone());
+    let doorbell = Doorbell::default();
+    let bell = doorbell.listen(Bell::Inbox);
+    let (inbox, task) = Inbox::new(store.clone(), clock.clone(), max_backlog, doorbell);
     Desk {
         store,
         clock,
@@ -161,16 +162,16 @@ async fn a_full_backlog_refuses_and_is_counted_once_a_second() {
 
 #[tokio::test]
 async fn the_doorbell_rings_after_a_commit_and_only_then() {
-    let desk = desk(10);
+    let mut desk = desk(10);
     desk.store.held().broken = true;
-    let (store, inbox, bell) = (&desk.store, &desk.inbox, &desk.bell);
+    let (store, inbox, bell) = (&desk.store, &desk.inbox, &mut desk.bell);
     beside(desk.task, async {
         inbox.accept(delivery("evt_1")).await.unwrap_err();
-        let rung = tokio::time::timeout(Duration::from_millis(20), bell.notified()).await;
+        let rung = tokio::time::timeout(Duration::from_millis(20), bell.rung()).await;
         assert!(rung.is_err(), "rung without a commit");
         store.held().broken = false;
         inbox.accept(delivery("evt_1")).await.unwrap();
-        tokio::time::timeout(Duration::from_secs(5), bell.notified())
+        tokio::time::timeout(Duration::from_secs(5), bell.rung())
             .await
             .unwrap();
     })

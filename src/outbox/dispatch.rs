@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{ChatWebhook, Mailer, OutgoingMail, SendError};
 use crate::clock::{Clock, Timestamp};
+use crate::hints::{Bell, Doorbell};
 use crate::store::{Channel, ClaimedMessage, Clearance, SendOutcome, Store, StoreError};
 
 /// How a channel's messages leave.
@@ -70,7 +70,7 @@ pub struct Dispatcher {
     from: String,
     reply_to: Option<String>,
     pace: Pace,
-    bell: Arc<Notify>,
+    doorbell: Doorbell,
 }
 
 impl Dispatcher {
@@ -81,7 +81,7 @@ impl Dispatcher {
         ways: BTreeMap<Channel, Way>,
         sender: (String, Option<String>),
         pace: Pace,
-        bell: Arc<Notify>,
+        doorbell: Doorbell,
     ) -> Self {
         let (from, reply_to) = sender;
         Self {
@@ -91,15 +91,15 @@ impl Dispatcher {
             from,
             reply_to,
             pace,
-            bell,
+            doorbell,
         }
     }
 
     /// Sends until `stop`; a message on its way is waited for.
     pub async fn work(&self, stop: CancellationToken) {
+        let mut bell = self.doorbell.listen(Bell::Outbox);
         while !stop.is_cancelled() {
-            let mut rung = std::pin::pin!(self.bell.notified());
-            rung.as_mut().enable();
+            bell.forget();
             match self.send_due().await {
                 Ok(0) => {}
                 Ok(_) => continue,
@@ -109,7 +109,7 @@ impl Dispatcher {
                 }
             }
             tokio::select! {
-                () = rung => {}
+                () = bell.rung() => {}
                 () = tokio::time::sleep(self.pace.poll) => {}
                 () = stop.cancelled() => {}
             }

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use decide::Deciding;
 
 use crate::clock::Clock;
+use crate::hints::{Bell, Doorbell};
 use crate::retry::{RetryPolicy, jitter};
 use crate::store::{ClaimedEvent, ClaimedRun, Release, Store, StoreError};
 
@@ -43,10 +43,8 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     deciding: Deciding,
     pace: Pace,
-    /// Rung when something was stored that may be due.
-    doorbell: Arc<Notify>,
-    /// Rung when a run has put messages into the outbox.
-    outbox: Arc<Notify>,
+    /// Rings when something was stored that may be due, and is rung when a run has put messages into the outbox.
+    doorbell: Doorbell,
 }
 
 /// Events applied side by side. They converge in any order, so only the database limits this.
@@ -56,14 +54,13 @@ const APPLY_AT_ONCE: usize = 8;
 const SCHEDULES_AT_ONCE: u32 = 100;
 
 impl Worker {
-    /// A worker over `store`; `doorbell` wakes it, and it rings `outbox`.
+    /// A worker over `store`, woken by one bell of `doorbell`, ringing the other.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         deciding: Deciding,
         pace: Pace,
-        doorbell: Arc<Notify>,
-        outbox: Arc<Notify>,
+        doorbell: Doorbell,
     ) -> Self {
         Self {
             store,
@@ -71,7 +68,6 @@ impl Worker {
             deciding,
             pace,
             doorbell,
-            outbox,
         }
     }
 
@@ -97,10 +93,9 @@ impl Worker {
         F: Fn(Arc<Self>) -> Fut,
         Fut: Future<Output = Result<u64, StoreError>>,
     {
+        let mut bell = worker.doorbell.listen(Bell::Inbox);
         while !stop.is_cancelled() {
-            // Registered before looking: what is stored between the look and the wait still wakes us.
-            let mut rung = std::pin::pin!(worker.doorbell.notified());
-            rung.as_mut().enable();
+            bell.forget();
             match step(worker.clone()).await {
                 Ok(0) => {}
                 Ok(_) => continue,
@@ -112,7 +107,7 @@ impl Worker {
                 }
             }
             tokio::select! {
-                () = rung => {}
+                () = bell.rung() => {}
                 () = tokio::time::sleep(worker.pace.poll) => {}
                 () = stop.cancelled() => {}
             }
@@ -139,7 +134,7 @@ impl Worker {
             .await;
         if claimed > 0 {
             // Its follow-up may be due at once.
-            self.doorbell.notify_waiters();
+            self.doorbell.ring_here(Bell::Inbox);
         }
         Ok(claimed)
     }
@@ -211,7 +206,7 @@ impl Worker {
         let release = match decided {
             Ok(status) => {
                 count(&run, status);
-                self.outbox.notify_one();
+                self.doorbell.ring(Bell::Outbox);
                 return;
             }
             Err(decide::Undecided::Fenced) => return,

@@ -15,13 +15,13 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::{Endpoint, HttpLimits, HttpState, router};
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::hints::{Doorbell, Hints};
 use crate::ids::CountedIds;
 use crate::inbox::fake_store::FakeStore;
 use crate::inbox::{Admission, Inbox};
@@ -106,7 +106,7 @@ impl Server {
     fn with(change: impl FnOnce(&mut HttpState)) -> Self {
         let store = Arc::new(FakeStore::default());
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_767_225_600)));
-        let (inbox, task) = Inbox::new(store.clone(), clock.clone(), 10, Arc::new(Notify::new()));
+        let (inbox, task) = Inbox::new(store.clone(), clock.clone(), 10, Doorbell::default());
         let stop = CancellationToken::new();
         TaskTracker::new().spawn(task.run(stop.clone()));
         let endpoint = |secret: &str, account: Option<&str>| Endpoint {
@@ -116,6 +116,7 @@ impl Server {
         let mut state = HttpState {
             store: store.clone(),
             inbox,
+            hints: Hints::default(),
             clock: clock.clone(),
             ids: Arc::new(CountedIds::default()),
             endpoints: Arc::new(BTreeMap::from([

@@ -61,11 +61,15 @@ impl TestApp {
         let shared: Arc<dyn Clock> = clock.clone();
         let store = open_store(&config, shared.clone()).await.unwrap();
         let mut app = App::with(&config, shared, store, model).unwrap();
-        let inbox = app.take_inbox().unwrap();
-        // The writer ends with the runtime of the test.
-        let writer = Shutdown::manual();
-        writer.tasks().spawn(inbox.run(writer.hard().clone()));
-        std::mem::forget(writer);
+        let (inbox, hints) = (app.take_inbox().unwrap(), app.take_hints().unwrap());
+        // Both end with the runtime of the test.
+        let running = Shutdown::manual();
+        running.tasks().spawn(inbox.run(running.hard().clone()));
+        let stop = running.hard().clone();
+        running
+            .tasks()
+            .spawn(hints.run(app.store.clone(), true, stop));
+        std::mem::forget(running);
         let router = app.router(Role::All);
         Self {
             app,
@@ -86,6 +90,11 @@ impl TestApp {
             .header("Stripe-Signature", header)
             .body(Body::from(body))
             .unwrap();
+        self.ask(request).await
+    }
+
+    /// Sends any request to the routes.
+    pub(crate) async fn ask(&self, request: Request<Body>) -> (StatusCode, Value) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20)
