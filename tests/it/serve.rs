@@ -2,9 +2,11 @@
 
 mod answers;
 mod crash;
+mod hints;
 mod once;
 mod refusals;
 mod stopping;
+mod together;
 mod ways;
 
 use billhook::clock::{Clock, SystemClock};

@@ -5,5 +5,6 @@ pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod fixture;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod services;
 pub(crate) mod smtp;

@@ -13,10 +13,12 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::services::PostgresDatabase;
+use super::services::{PostgresDatabase, variable};
 
 /// What signs and verifies the events of these tests.
 pub(crate) const SECRET: &str = "whsec_secret_of_the_process_tests";
+/// A Redis that every process uses whose test has none of its own; it may vanish at any moment, and does.
+const REDIS: &str = "BILLHOOK_TEST_SERVE_REDIS";
 const TOKEN: &str = "token-of-the-process-tests";
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -52,6 +54,16 @@ impl Place {
         })
     }
 
+    /// Another place of the same kind, with the same settings and an empty database.
+    pub(crate) async fn another(&self) -> Self {
+        let mut place = Self::sqlite();
+        if self.postgres.is_some() {
+            place.postgres = PostgresDatabase::empty().await;
+        }
+        place.settings.clone_from(&self.settings);
+        place
+    }
+
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
@@ -81,6 +93,7 @@ impl Place {
             .env("BILLHOOK__WORKER__POLL", "50ms")
             .env("BILLHOOK__WORKER__LEASE", "2s")
             .env("BILLHOOK__RETRY__BASE", "100ms")
+            .envs(variable(REDIS).map(|url| ("REDIS_URL", url)))
             .envs(self.settings.iter().cloned())
             .stdin(Stdio::null());
         command
@@ -88,6 +101,11 @@ impl Place {
 
     /// Starts `serve` and waits until it is ready.
     pub(crate) async fn serve(&self) -> Process {
+        self.serve_as("all").await
+    }
+
+    /// Starts `serve` with a role and waits until it is ready. Several may run at once over PostgreSQL.
+    pub(crate) async fn serve_as(&self, role: &str) -> Process {
         let log = self.home().join("serve.log");
         let written = std::fs::File::options()
             .create(true)
@@ -95,7 +113,7 @@ impl Place {
             .open(&log)
             .unwrap();
         let mut child = self
-            .command(&["--json", "serve"])
+            .command(&["--json", "serve", "--role", role])
             .stdout(Stdio::piped())
             .stderr(written)
             .spawn()
@@ -268,6 +286,28 @@ impl Process {
         }
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         Some(body)
+    }
+
+    /// What `/readyz` says, whatever its status.
+    pub(crate) async fn ready(&self) -> (u16, Value) {
+        let answer = self.client.get(self.at("/readyz")).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// One line of `/metrics`, by all that stands before its value; 0 when it is not there yet.
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
+        let answer = self.client.get(self.at("/metrics")).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let found = text.lines().find_map(|line| line.strip_prefix(series));
+        found.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Deliveries of the only event that was delivered twice: those that were kept, and those that were only counted.
+    pub(crate) async fn arrivals(&self, event: &str) -> u64 {
+        let shown = self.get(&format!("/events/{event}")).await.unwrap();
+        let kept = shown["deliveries"].as_array().unwrap().len();
+        let counted = "billhook_inbox_deliveries_total{result=\"remembered\"}";
+        kept as u64 + self.metric(counted).await
     }
 
     /// Every row of a list, page by page.
