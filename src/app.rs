@@ -237,7 +237,11 @@ impl App {
             listening.cancel();
         });
         if role != Role::Ingest {
-            shutdown.spawn_vital("worker", self.worker.work(shutdown.soft().clone()));
+            shutdown.spawn_vital(
+                "worker",
+                self.worker
+                    .work(shutdown.soft().clone(), shutdown.cut().clone()),
+            );
             let (dispatcher, stop) = (self.dispatcher, shutdown.soft().clone());
             shutdown.spawn_vital("outbox", async move { dispatcher.work(stop).await });
         }

@@ -50,7 +50,8 @@ statements! {
             ORDER BY not_before, received_at LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, account, livemode, type, received_at, attempts";
     UNAPPLIED: "SELECT event, api_version, body FROM bodies WHERE applied = 0 AND event IN (SELECT value FROM json_each($1)) ORDER BY event, api_version";
-    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0 WHERE id = $1 AND epoch = $2";
+    /// What ends a claim spends its epoch: whoever had no answer and writes again is refused, not counted twice.
+    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
     STATUS: "SELECT status, applied_at, occurrence FROM events WHERE id = $1";
     RETRY_APPLY: "UPDATE events SET status = 'pending', attempts = 0, not_before = 0, lease_until = 0, last_error = NULL WHERE id = $1 AND status IN ('dead', 'retrying')";
     RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 AND status IN ('failed', 'waiting', 'deferred') RETURNING lane";

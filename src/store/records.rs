@@ -82,7 +82,7 @@ pub struct ClaimedRun {
     pub customer: Option<String>,
     /// Which journal it writes: a new generation starts with fresh reads.
     pub generation: i64,
-    /// How often it was claimed.
+    /// How often it failed so far.
     pub attempts: u32,
     /// When the rules decide for a model that does not answer.
     pub decide_by: Timestamp,
@@ -276,6 +276,8 @@ pub struct Release {
     pub error: String,
     /// What was journaled is not gone on from: the next claim starts with fresh reads.
     pub start_over: bool,
+    /// It failed, and that counts: after so many it is `failed` for good.
+    pub is_failure: bool,
 }
 
 /// A message under a lease.

@@ -1,4 +1,4 @@
-//! Runs that die in the middle, and runs that wait for each other.
+//! Runs that die in the middle, runs that wait for each other, and runs whose worker is stopped or panics.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,6 +12,8 @@ use billhook::agent::model::{Message, Model, ModelError, Reply, Request};
 use billhook::agent::scripted::Scripted;
 use billhook::store::{RunRecord, Store as _};
 use serde_json::json;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::scene::{call, intent, introduce, kind_mail, lead, reply, shown, start};
 use crate::support::app::{TestApp, event};
@@ -205,4 +207,116 @@ async fn a_run_that_takes_long_is_not_taken_over() {
     assert_eq!(model.asked.load(Ordering::SeqCst), 1);
     app.drain().await;
     assert_eq!(app.mails().len(), 1);
+}
+
+/// A model that does not answer when it is asked for the first time.
+#[derive(Default)]
+struct Silent {
+    asked: AtomicUsize,
+    entered: Notify,
+}
+
+#[async_trait]
+impl Model for Silent {
+    fn name(&self) -> &'static str {
+        "silent"
+    }
+
+    async fn reply(&self, _: &Request) -> Result<Reply, ModelError> {
+        if self.asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.entered.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Ok(Reply::default())
+    }
+}
+
+#[tokio::test]
+async fn what_is_cut_is_given_back_and_goes_on_at_once() {
+    let model = Arc::new(Silent::default());
+    let app = start(model.clone()).await;
+    app.deliver(&lead("payment_failed")).await;
+    app.drain().await;
+    app.clock.advance(Duration::from_secs(61));
+    let (soft, cut) = (CancellationToken::new(), CancellationToken::new());
+    let mut working = pin!(app.app.worker.clone().work(soft.clone(), cut.clone()));
+    tokio::select! {
+        () = &mut working => panic!("nobody stopped it"),
+        () = model.entered.notified() => {}
+    }
+    soft.cancel();
+    let gone = tokio::time::timeout(Duration::from_millis(50), &mut working).await;
+    assert!(gone.is_err(), "it did not wait for the run that it holds");
+    cut.cancel();
+    working.await;
+    let run = run_of(&app).await;
+    assert_eq!(run.status, "waiting");
+    assert!(run.reason.unwrap().contains("stopped"));
+
+    // Nobody waits for a lease: the next process has it at once.
+    assert_eq!(app.app.worker.decide_due().await.unwrap(), 1);
+    assert_eq!(run_of(&app).await.status, "done");
+    assert_eq!(model.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_stop_ends_claiming_though_more_is_due() {
+    let (soft, cut) = (CancellationToken::new(), CancellationToken::new());
+    let stop = soft.clone();
+    let model = Arc::new(Scripted::answering(move |_, _| {
+        stop.cancel();
+        Ok(Reply::default())
+    }));
+    let settings = [("BILLHOOK__FOLLOW_UP__CONCURRENCY", "1")];
+    let app = TestApp::with(&settings, model.clone()).await;
+    for customer in ["cus_1", "cus_2", "cus_3"] {
+        let mut object = intent(&format!("pi_{customer}"), "requires_payment_method", 900);
+        object["customer"] = customer.into();
+        let id = format!("evt_{customer}");
+        app.deliver(&event(&id, "payment_intent.payment_failed", 0, &object))
+            .await;
+    }
+    app.drain().await;
+    app.clock.advance(Duration::from_secs(61));
+    app.app.worker.clone().work(soft, cut).await;
+    let mut statuses = Vec::new();
+    for customer in ["cus_1", "cus_2", "cus_3"] {
+        let run = app.event(&format!("evt_{customer}")).await.run.unwrap();
+        statuses.push(run.status);
+    }
+    statuses.sort();
+    assert_eq!(statuses, ["done", "waiting", "waiting"]);
+    assert_eq!(model.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_panics_is_dead_in_the_end_and_keeps_nobody_waiting() {
+    let model = Arc::new(Scripted::answering(|request, _| {
+        let writes_to_customers = request.tools.iter().any(|tool| tool.name == "send_email");
+        assert!(!writes_to_customers, "ada@example.com makes it stumble");
+        Ok(Reply::default())
+    }));
+    let settings = [("BILLHOOK__RETRY__ATTEMPTS", "2")];
+    let app = TestApp::with(&settings, model).await;
+    introduce(&app).await;
+    app.deliver(&lead("payment_failed")).await;
+    let paid = intent("pi_2", "succeeded", 99_000);
+    app.deliver(&event("evt_2", "payment_intent.succeeded", 1, &paid))
+        .await;
+    app.settle().await;
+    assert_eq!(run_of(&app).await.status, "waiting");
+    let neighbour = app.event("evt_2").await;
+    assert_eq!(neighbour.run.unwrap().status, "done");
+    app.clock.advance(Duration::from_secs(3));
+    app.drain().await;
+    let dead = shown(&app).await;
+    assert_eq!(
+        (dead.status.as_str(), dead.run.unwrap().status.as_str()),
+        ("dead", "failed")
+    );
+    let reason = dead.last_error.unwrap();
+    assert!(
+        reason.contains("panicked") && !reason.contains("ada"),
+        "{reason}"
+    );
 }
