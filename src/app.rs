@@ -73,10 +73,20 @@ pub fn policy(config: &Config) -> Policy {
     }
 }
 
+/// What an app is put together from: each of these has other implementations, in tests above all.
+pub struct Parts {
+    /// Everything that lasts.
+    pub store: Arc<dyn Store>,
+    /// The model, or the rules.
+    pub model: Arc<dyn Model>,
+    /// How each channel's messages leave.
+    pub ways: BTreeMap<Channel, Way>,
+}
+
 /// The whole service, built and not yet running.
 pub struct App {
     /// Everything that lasts.
-    pub store: Arc<SqlStore>,
+    pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Applies and decides.
@@ -96,25 +106,30 @@ impl App {
         Self::with(config, clock, store, Arc::new(Rules))
     }
 
-    /// Puts everything together over a store and a model of the caller's choice.
+    /// Puts everything together over a store and a model of the caller's choice, with the ways out that are configured.
     pub fn with(
         config: &Config,
         clock: Arc<dyn Clock>,
-        store: Arc<SqlStore>,
+        store: Arc<dyn Store>,
         model: Arc<dyn Model>,
     ) -> anyhow::Result<Self> {
+        let ways = ways(config, &clock)?;
+        Self::over(config, clock, Parts { store, model, ways })
+    }
+
+    /// Puts everything together over parts of the caller's choice.
+    pub fn over(config: &Config, clock: Arc<dyn Clock>, parts: Parts) -> anyhow::Result<Self> {
+        let Parts { store, model, ways } = parts;
         let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
-        let shared: Arc<dyn Store> = store.clone();
         let (doorbell, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (inbox, task) = Inbox::new(
-            shared.clone(),
+            store.clone(),
             clock.clone(),
             config.inbox.max_backlog,
             doorbell.clone(),
         );
-        let ways = ways(config, &clock)?;
         let from = config.email.from.to_string();
-        let deciding = deciding(config, model, &shared, ways.contains_key(&Channel::Sales))?;
+        let deciding = deciding(config, model, &store, ways.contains_key(&Channel::Sales))?;
         let retry = RetryPolicy {
             attempts: config.retry.attempts,
             base: config.retry.base,
@@ -129,7 +144,7 @@ impl App {
             retry,
         };
         let worker = Arc::new(Worker::new(
-            shared.clone(),
+            store.clone(),
             clock.clone(),
             deciding,
             pace,
@@ -149,7 +164,7 @@ impl App {
             .as_ref()
             .map(ToString::to_string);
         let dispatcher = Arc::new(Dispatcher::new(
-            shared.clone(),
+            store.clone(),
             clock.clone(),
             ways,
             (from, reply_to),
@@ -162,7 +177,7 @@ impl App {
             .clone()
             .unwrap_or_else(generated_token);
         let http = HttpState {
-            store: shared,
+            store: store.clone(),
             inbox,
             clock: clock.clone(),
             ids,
@@ -364,7 +379,7 @@ fn ways(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Chan
         if let Some(url) = webhook {
             let webhook = ChatWebhook::new(url.clone())
                 .with_context(|| format!("the {} webhook", channel.as_str()))?;
-            ways.insert(channel, Way::Chat(webhook));
+            ways.insert(channel, Way::Chat(Arc::new(webhook)));
         } else if let Some(address) = address {
             ways.insert(
                 channel,

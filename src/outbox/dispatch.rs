@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{ChatWebhook, Mailer, OutgoingMail, SendError};
+use super::{Mailer, Notifier, OutgoingMail, SendError};
 use crate::clock::{Clock, Timestamp};
 use crate::store::{Channel, ClaimedMessage, Clearance, SendOutcome, Store, StoreError};
 
@@ -29,7 +29,7 @@ pub enum Way {
         to: String,
     },
     /// To a chat webhook.
-    Chat(ChatWebhook),
+    Chat(Arc<dyn Notifier>),
 }
 
 impl Way {
@@ -208,7 +208,7 @@ impl Dispatcher {
                     .notice
                     .clone()
                     .unwrap_or_else(|| serde_json::json!({ "text": message.text }));
-                return webhook.send(&message.effect_key, &body).await.map(drop);
+                return webhook.notify(&message.effect_key, &body).await.map(drop);
             }
             Way::Mail { mailer, .. } => {
                 let Some(to) = message.recipient.clone() else {

@@ -13,7 +13,7 @@ pub mod render;
 pub mod send;
 pub mod smtp;
 
-pub use chat::ChatWebhook;
+pub use chat::{ChatWebhook, Notifier};
 pub use dispatch::{Dispatcher, Way};
 pub use eml::EmlFolder;
 pub use message::message_id;

@@ -152,4 +152,6 @@ pub trait Store: Send + Sync {
     async fn census(&self) -> Result<Census, StoreError>;
     /// Whether the database answers and has the schema this program needs.
     async fn check(&self) -> Result<(), StoreError>;
+    /// Closes every connection; later calls fail. A store without connections has nothing to do.
+    async fn close(&self) {}
 }

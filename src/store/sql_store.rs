@@ -44,11 +44,6 @@ impl SqlStore {
         super::migrations::run(&self.db).await
     }
 
-    /// Closes every connection.
-    pub async fn close(&self) {
-        self.db.close().await;
-    }
-
     /// Asks the database to plan every statement there is, and names the first that it refuses.
     pub async fn prepare_all(&self) -> Result<usize, (&'static str, StoreError)> {
         let files = [
@@ -196,5 +191,8 @@ impl Store for SqlStore {
     }
     async fn check(&self) -> Result<(), StoreError> {
         super::migrations::check(&self.db).await
+    }
+    async fn close(&self) {
+        self.db.close().await;
     }
 }

@@ -28,6 +28,7 @@ const SECRET: &str = "whsec_test_secret_of_this_suite";
 /// One service under test.
 pub(crate) struct TestApp {
     pub(crate) app: App,
+    store: Arc<SqlStore>,
     pub(crate) clock: Arc<ManualClock>,
     router: axum::Router,
     mail: tempfile::TempDir,
@@ -60,7 +61,7 @@ impl TestApp {
         let config = Config::from_layers(None, &env).unwrap();
         let shared: Arc<dyn Clock> = clock.clone();
         let store = open_store(&config, shared.clone()).await.unwrap();
-        let mut app = App::with(&config, shared, store, model).unwrap();
+        let mut app = App::with(&config, shared, store.clone(), model).unwrap();
         let inbox = app.take_inbox().unwrap();
         // The writer ends with the runtime of the test.
         let writer = Shutdown::manual();
@@ -69,6 +70,7 @@ impl TestApp {
         let router = app.router(Role::All);
         Self {
             app,
+            store,
             clock,
             router,
             mail,
@@ -76,7 +78,7 @@ impl TestApp {
     }
 
     pub(crate) fn store(&self) -> &Arc<SqlStore> {
-        &self.app.store
+        &self.store
     }
 
     /// Signs and posts a body, and answers what the service did.

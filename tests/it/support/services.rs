@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use billhook::store::Store as _;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::bench;
