@@ -2,8 +2,8 @@
 //!
 //! Callers see [`Store`] and the records in `records.rs`, never a connection or a table. No verb holds a transaction
 //! while anything outside of the database happens. A new verb is a method here, its statements and its code in the file
-//! of its stage (`inbox`, `apply`, `runs`, `finish`, `outbox`, `read`), and a case in `tests/it/store.rs`, which runs
-//! on both databases.
+//! of its stage (`inbox`, `apply`, `runs`, `finish`, `outbox`, `read`), a case in `tests/it/store.rs`, which runs on
+//! both databases, and a story in `tests/it/faults`, where every call of it fails once.
 
 mod apply;
 pub(crate) mod database;

@@ -44,16 +44,7 @@ impl TestApp {
     pub(crate) async fn with(settings: &[(&str, &str)], model: Arc<dyn Model>) -> Self {
         let mail = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(START)));
-        let mut env: BTreeMap<String, String> = [
-            ("STRIPE_WEBHOOK_SECRET", SECRET),
-            ("DATABASE_URL", "sqlite::memory:"),
-            ("EMAIL_FROM", "Acme Billing <billing@acme.example>"),
-            ("BILLHOOK__BUSINESS__NAME", "Acme"),
-        ]
-        .iter()
-        .chain(settings)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+        let mut env = environment(settings);
         env.insert(
             "BILLHOOK__EMAIL__FOLDER".to_owned(),
             mail.path().display().to_string(),
@@ -83,11 +74,7 @@ impl TestApp {
 
     /// Signs and posts a body, and answers what the service did.
     pub(crate) async fn post(&self, body: Vec<u8>) -> (StatusCode, Value) {
-        let header = sign(&SecretString::from(SECRET), self.clock.now(), &body);
-        let request = Request::post("/stripe/webhook")
-            .header("Stripe-Signature", header)
-            .body(Body::from(body))
-            .unwrap();
+        let request = webhook(body, self.clock.now());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20)
@@ -175,6 +162,31 @@ impl TestApp {
         assert_eq!(rows.len(), 1, "{kind} {id}");
         rows.into_iter().next().unwrap().data
     }
+}
+
+/// What a service is configured by: a business of ours, in memory, and `settings` over that.
+pub(crate) fn environment<'a>(
+    settings: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+) -> BTreeMap<String, String> {
+    [
+        ("STRIPE_WEBHOOK_SECRET", SECRET),
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("EMAIL_FROM", "Acme Billing <billing@acme.example>"),
+        ("BILLHOOK__BUSINESS__NAME", "Acme"),
+    ]
+    .iter()
+    .chain(settings)
+    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+    .collect()
+}
+
+/// A delivery as Stripe signs and posts it.
+pub(crate) fn webhook(body: Vec<u8>, now: Timestamp) -> Request<Body> {
+    let header = sign(&SecretString::from(SECRET), now, &body);
+    Request::post("/stripe/webhook")
+        .header("Stripe-Signature", header)
+        .body(Body::from(body))
+        .unwrap()
 }
 
 /// An event of ours, `at` seconds after the start.
