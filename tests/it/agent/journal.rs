@@ -1,5 +1,6 @@
 //! Runs that die in the middle, runs that wait for each other, and runs whose worker is stopped or panics.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use billhook::agent::model::{Message, Model, ModelError, Reply, Request};
 use billhook::agent::scripted::Scripted;
 use billhook::store::{RunRecord, Store as _};
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -42,73 +44,116 @@ async fn killed_after<F: Future>(times: usize, future: F) -> Option<F::Output> {
 
 #[tokio::test]
 async fn a_run_that_dies_anywhere_is_taken_up_from_its_journal() {
-    let mut died_with = std::collections::BTreeSet::new();
-    for polls in 1.. {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("b.db").display());
-        let model = Arc::new(Scripted::answering(|request, _| {
-            Ok(conduct()
-                .into_iter()
-                .nth(replies_known(request))
-                .unwrap_or_default())
-        }));
-        let settings = [
-            ("BILLHOOK__LINKS__UPDATE_PAYMENT", super::scene::CARD_PAGE),
-            ("DATABASE_URL", url.as_str()),
-        ];
-        let app = TestApp::with(&settings, model.clone()).await;
-        introduce(&app).await;
-        app.deliver(&lead("payment_failed")).await;
-        app.drain().await;
-        app.clock.advance(Duration::from_secs(61));
-        let finished = killed_after(polls, app.app.worker.decide_due()).await;
-        let begun = run_of(&app).await;
-        let steps = begun.steps;
-        let journaled = replies(&steps);
-        let asked = model.asked().len();
-        assert!(asked <= journaled + 1, "{polls}");
-        died_with.insert(steps.len());
-
-        // Another worker has nothing to do before the lease ends.
-        if begun.status == "running" {
-            assert_eq!(app.app.worker.decide_due().await.unwrap(), 0, "{polls}");
+    // Three replies and three results: it is to die with each number of them in its journal. How many polls lead there
+    // is a matter of chance, so one sweep may step over one.
+    let mut died_with = BTreeSet::new();
+    for _sweep in 0..5 {
+        for polls in 1.. {
+            let (steps, finished) = dies_after(polls).await;
+            died_with.insert(steps);
+            if finished {
+                break;
+            }
         }
-        app.clock.advance(Duration::from_secs(62));
-        app.drain().await;
-        let event = shown(&app).await;
-        let run = run_of(&app).await;
-        assert_eq!(run.status, "done", "{polls}: {:?}", run.reason);
-        assert_eq!(run.generation, begun.generation, "{polls}");
-        assert_eq!(replies(&run.steps), 3, "{polls}");
-        // What was journaled is not asked for again: each turn is asked for once, but for one whose reply was lost.
-        let known: Vec<usize> = model.asked().iter().map(replies_known).collect();
-        let resumed: Vec<usize> = known.iter().skip(asked).copied().collect();
-        let from = resumed.first().copied().unwrap_or(3);
-        assert!(from >= journaled, "{polls}: {known:?}");
-        assert_eq!(resumed, (from..3).collect::<Vec<_>>(), "{polls}");
-        assert_eq!(known[..asked], (0..asked).collect::<Vec<_>>(), "{polls}");
-        assert_eq!(app.mails().len(), 1, "{polls}");
-        assert!(app.mails()[0].contains("A small hiccup"), "{polls}");
-        assert_eq!(app.messages().await.len(), 2, "{polls}");
-        let calls: Vec<_> = event
-            .tool_calls
-            .iter()
-            .map(|call| call.tool.as_str())
-            .collect();
-        assert_eq!(
-            calls,
-            ["get_payment_history", "send_email", "notify_sales"],
-            "{polls}"
-        );
-        if finished.is_some() {
+        if died_with.len() == 7 {
             break;
         }
     }
-    // Three replies and three results: the run died with each number of them in its journal.
     assert_eq!(
         died_with.into_iter().collect::<Vec<_>>(),
         [0, 1, 2, 3, 4, 5, 6]
     );
+}
+
+/// A service with a run that is due, on a file: a killed worker may take its connection with it.
+async fn due() -> (TestApp, Arc<Scripted>, TempDir) {
+    let model = Arc::new(Scripted::answering(|request, _| {
+        let turn = replies_known(request);
+        Ok(conduct().into_iter().nth(turn).unwrap_or_default())
+    }));
+    let folder = TempDir::new().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("b.db").display());
+    let settings = [
+        ("BILLHOOK__LINKS__UPDATE_PAYMENT", super::scene::CARD_PAGE),
+        ("DATABASE_URL", url.as_str()),
+    ];
+    let app = TestApp::with(&settings, model.clone()).await;
+    introduce(&app).await;
+    app.deliver(&lead("payment_failed")).await;
+    app.drain().await;
+    app.clock.advance(Duration::from_secs(61));
+    (app, model, folder)
+}
+
+/// Lets a run die, checks how it is taken up, and says with how many steps it died, and whether it had ended before.
+async fn dies_after(polls: usize) -> (usize, bool) {
+    let (app, model, _folder) = due().await;
+    let finished = killed_after(polls, app.app.worker.decide_due()).await;
+    let begun = run_of(&app).await;
+    let steps = begun.steps;
+    let journaled = replies(&steps);
+    let asked = model.asked().len();
+    assert!(asked <= journaled + 1, "{polls}");
+
+    // Another worker has nothing to do before the lease ends.
+    if begun.status == "running" {
+        assert_eq!(app.app.worker.decide_due().await.unwrap(), 0, "{polls}");
+    }
+    app.clock.advance(Duration::from_secs(62));
+    app.drain().await;
+    let event = shown(&app).await;
+    let run = run_of(&app).await;
+    assert_eq!(run.status, "done", "{polls}: {:?}", run.reason);
+    assert_eq!(run.generation, begun.generation, "{polls}");
+    assert_eq!(replies(&run.steps), 3, "{polls}");
+    // What was journaled is not asked for again: each turn is asked for once, but for one whose reply was lost.
+    let known: Vec<usize> = model.asked().iter().map(replies_known).collect();
+    let resumed: Vec<usize> = known.iter().skip(asked).copied().collect();
+    let from = resumed.first().copied().unwrap_or(3);
+    assert!(from >= journaled, "{polls}: {known:?}");
+    assert_eq!(resumed, (from..3).collect::<Vec<_>>(), "{polls}");
+    assert_eq!(known[..asked], (0..asked).collect::<Vec<_>>(), "{polls}");
+    assert_eq!(app.mails().len(), 1, "{polls}");
+    assert!(app.mails()[0].contains("A small hiccup"), "{polls}");
+    assert_eq!(app.messages().await.len(), 2, "{polls}");
+    let calls: Vec<_> = event
+        .tool_calls
+        .iter()
+        .map(|call| call.tool.as_str())
+        .collect();
+    assert_eq!(
+        calls,
+        ["get_payment_history", "send_email", "notify_sales"],
+        "{polls}"
+    );
+    (steps.len(), finished.is_some())
+}
+
+#[tokio::test]
+async fn a_run_that_is_taken_up_late_starts_over_and_doubles_nothing() {
+    let mut started_over = 0;
+    for polls in (1..).step_by(4) {
+        let (app, model, _folder) = due().await;
+        let finished = killed_after(polls, app.app.worker.decide_due()).await;
+        let begun = run_of(&app).await;
+        // What was read is too old to act on by now.
+        app.clock.advance(Duration::from_mins(6));
+        app.drain().await;
+        let run = run_of(&app).await;
+        assert_eq!(run.status, "done", "{polls}: {:?}", run.reason);
+        if begun.status == "running" {
+            assert_eq!(run.generation, begun.generation + 1, "{polls}");
+            started_over += usize::from(!begun.steps.is_empty());
+        }
+        let known: Vec<usize> = model.asked().iter().map(replies_known).collect();
+        assert_eq!(known[known.len() - 3..], [0, 1, 2], "{polls}");
+        assert_eq!(app.mails().len(), 1, "{polls}");
+        assert_eq!(app.messages().await.len(), 2, "{polls}");
+        if finished.is_some() {
+            break;
+        }
+    }
+    assert!(started_over > 0, "no journal was begun before a kill");
 }
 
 /// The run with its journal, which an event's page leaves out.
