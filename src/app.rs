@@ -70,6 +70,7 @@ pub fn policy(config: &Config) -> Policy {
         first_contact_delay: config.follow_up.first_contact_delay,
         failure_mails_per_day: config.caps.failure_mails_per_recipient_per_day,
         decide_by: config.follow_up.decide_by,
+        database_timeout: config.database.timeout,
     }
 }
 

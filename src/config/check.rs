@@ -133,6 +133,7 @@ impl Config {
         }
         for (key, value) in [
             ("server.request_timeout", self.server.request_timeout),
+            ("database.timeout", self.database.timeout),
             ("model.attempt_timeout", self.model.attempt_timeout),
             ("model.run_timeout", self.model.run_timeout),
             ("worker.lease", self.worker.lease),

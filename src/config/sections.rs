@@ -44,6 +44,9 @@ pub struct DatabaseConfig {
     pub url: ServiceUrl,
     /// Whether the schema is brought up to date at start.
     pub migrate: bool,
+    /// How long PostgreSQL may take for one statement.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
 }
 
 /// Section `redis`.

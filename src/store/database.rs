@@ -9,11 +9,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, PgPool, SqlitePool};
 
 use super::error::StoreError;
+use super::postgres::{self, in_time};
 pub(crate) use super::values::{Arg, Row, args, list};
 use super::values::{bind, decode_postgres, decode_sqlite, storable};
 use crate::clock::{Clock, Timestamp};
@@ -49,31 +50,30 @@ pub(crate) enum Database {
     },
     Postgres {
         pool: PgPool,
+        /// How long the server may take for one statement.
+        limit: Duration,
     },
 }
 
 /// A transaction that writes. Dropped without [`Transaction::commit`] it rolls back.
 pub(crate) enum Transaction {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>, Duration),
 }
 
 impl Database {
-    /// Opens what `url` names; a SQLite file is created when missing.
-    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+    /// Opens what `url` names; a SQLite file is created when missing. A server may take `limit` for one statement.
+    pub(crate) async fn open(url: &str, limit: Duration) -> Result<Self, StoreError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             Self::open_sqlite(path.trim_start_matches("//")).await
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(StoreError::Unreachable)?
                 .disable_statement_logging();
-            let pool = PgPoolOptions::new()
-                .max_connections(24)
-                .acquire_timeout(Duration::from_secs(5))
-                .connect_with(options)
+            let pool = postgres::open(options, limit)
                 .await
                 .map_err(StoreError::Unreachable)?;
-            Ok(Self::Postgres { pool })
+            Ok(Self::Postgres { pool, limit })
         } else {
             Err(StoreError::UnknownUrl)
         }
@@ -122,7 +122,9 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
-            Self::Postgres { pool } => Transaction::Postgres(pool.begin().await?),
+            Self::Postgres { pool, limit } => {
+                Transaction::Postgres(in_time(*limit, pool.begin()).await?, *limit)
+            }
         })
     }
 
@@ -134,11 +136,10 @@ impl Database {
                     .fetch_all(readers)
                     .await?,
             ),
-            Self::Postgres { pool } => decode_postgres(
-                &bind!(sqlx::query(sql.postgres), args, postgres)
-                    .fetch_all(pool)
-                    .await?,
-            ),
+            Self::Postgres { pool, limit } => {
+                let query = bind!(sqlx::query(sql.postgres), args, postgres);
+                decode_postgres(&in_time(*limit, query.fetch_all(pool)).await?)
+            }
         }
     }
 
@@ -159,7 +160,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres { pool } => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
         }
     }
 
@@ -170,7 +171,9 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 writer.prepare(sql.sqlite.into_sql_str()).await.map(drop)?;
             }
-            Self::Postgres { pool } => pool.prepare(sql.postgres.into_sql_str()).await.map(drop)?,
+            Self::Postgres { pool, .. } => {
+                pool.prepare(sql.postgres.into_sql_str()).await.map(drop)?;
+            }
         }
         Ok(())
     }
@@ -184,10 +187,12 @@ impl Transaction {
                 .execute(&mut **tx)
                 .await?
                 .rows_affected(),
-            Self::Postgres(tx) => bind!(sqlx::query(sql.postgres), args, postgres)
-                .execute(&mut **tx)
-                .await?
-                .rows_affected(),
+            Self::Postgres(tx, limit) => {
+                let query = bind!(sqlx::query(sql.postgres), args, postgres);
+                in_time(*limit, query.execute(&mut **tx))
+                    .await?
+                    .rows_affected()
+            }
         })
     }
 
@@ -203,11 +208,10 @@ impl Transaction {
                     .fetch_all(&mut **tx)
                     .await?,
             ),
-            Self::Postgres(tx) => decode_postgres(
-                &bind!(sqlx::query(sql.postgres), args, postgres)
-                    .fetch_all(&mut **tx)
-                    .await?,
-            ),
+            Self::Postgres(tx, limit) => {
+                let query = bind!(sqlx::query(sql.postgres), args, postgres);
+                decode_postgres(&in_time(*limit, query.fetch_all(&mut **tx)).await?)
+            }
         }
     }
 
@@ -224,7 +228,7 @@ impl Transaction {
     ///
     /// SQLite has one writer, which holds everything already.
     pub(crate) async fn lock(&mut self, roots: &BTreeSet<String>) -> Result<(), StoreError> {
-        let Self::Postgres(_) = self else {
+        let Self::Postgres(..) = self else {
             return Ok(());
         };
         let mut keys: Vec<i64> = roots.iter().map(|root| lock_key(root)).collect();
@@ -237,7 +241,7 @@ impl Transaction {
     pub(crate) async fn lease_clock(&mut self, clock: &dyn Clock) -> Result<Timestamp, StoreError> {
         match self {
             Self::Sqlite(_) => Ok(clock.now()),
-            Self::Postgres(_) => self
+            Self::Postgres(..) => self
                 .row(&DATABASE_TIME, &[])
                 .await?
                 .ok_or(StoreError::Inconsistent {
@@ -257,7 +261,7 @@ impl Transaction {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Postgres(tx, limit) => in_time(limit, tx.commit()).await?,
         }
         Ok(())
     }

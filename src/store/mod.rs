@@ -12,6 +12,7 @@ mod finish;
 mod inbox;
 mod migrations;
 mod outbox;
+mod postgres;
 mod read;
 mod records;
 mod runs;
@@ -47,6 +48,8 @@ pub struct Policy {
     pub failure_mails_per_day: u32,
     /// How long a run waits for a model.
     pub decide_by: Duration,
+    /// How long the database may take for one statement.
+    pub database_timeout: Duration,
 }
 
 impl Policy {

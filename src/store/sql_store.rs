@@ -32,7 +32,7 @@ impl SqlStore {
         policy: Policy,
     ) -> Result<Self, StoreError> {
         Ok(Self {
-            db: Database::open(url).await?,
+            db: Database::open(url, policy.database_timeout).await?,
             clock,
             ids,
             policy,

@@ -22,6 +22,7 @@ pub(crate) fn policy() -> Policy {
         first_contact_delay: Duration::from_mins(10),
         failure_mails_per_day: 1,
         decide_by: Duration::from_hours(1),
+        database_timeout: Duration::from_secs(10),
     }
 }
 
