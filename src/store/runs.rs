@@ -20,14 +20,17 @@ statements! {
     SCHEDULE_DONE: "UPDATE schedules SET status = 'done' WHERE effect_key = $1";
     INSERT_RUN: "INSERT INTO runs (id, account, livemode, lane, event, occurrence, playbook, stage, customer, status, due_at, decide_by, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11, $12) ON CONFLICT (occurrence, stage) DO NOTHING";
-    /// A lane waits until its customer's received events are applied, but not for ever.
+    /// A lane waits until its customer's received events are applied. For one that failed it does not wait for ever, nor
+    /// for what came after its follow-up was due; all else is on its way, however long the backlog.
     CLAIM_LANE: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
             SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
-                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') AND e.received_at > $4) \
+                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') \
+                AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
             ORDER BY l.next_due LIMIT 1) RETURNING lane, epoch",
         postgres: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
             SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
-                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') AND e.received_at > $4) \
+                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') \
+                AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
             ORDER BY l.next_due LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING lane, epoch";
     /// Locked, because an event that is applied at this moment may merge it away.
     NEXT_RUN: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \

@@ -30,6 +30,7 @@ macro_rules! on_both {
 mod conformance;
 mod inbox;
 mod schema;
+mod waiting;
 
 const LONG: Duration = Duration::from_mins(1);
 
