@@ -12,6 +12,10 @@ check:
 test *ARGS:
     scripts/test --services cargo nextest run --workspace --locked {{ARGS}}
 
+# Kill the service so many times on each database, under load, and check that nothing was lost or done twice.
+kills KILLS="500" SEED="1":
+    BILLHOOK_TEST_KILLS={{KILLS}} BILLHOOK_TEST_SEED={{SEED}} scripts/test --services cargo test --locked --test it kills:: -- --nocapture --test-threads=1
+
 # Sample events through the whole service, with nothing configured.
 demo *ARGS:
     cargo run -- demo {{ARGS}}

@@ -14,6 +14,8 @@ mod convergence;
 #[cfg(test)]
 mod follow_ups;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod store;

@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod bench;
+pub(crate) mod business;
 pub(crate) mod chat;
 pub(crate) mod fixture;
 pub(crate) mod process;

@@ -13,11 +13,13 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::services::PostgresDatabase;
+use super::services::{PostgresDatabase, variable};
 
 /// What signs and verifies the events of these tests.
 pub(crate) const SECRET: &str = "whsec_secret_of_the_process_tests";
 const TOKEN: &str = "token-of-the-process-tests";
+/// Names another build of the program, such as an optimized one.
+const PROGRAM: &str = "BILLHOOK_TEST_PROGRAM";
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -65,7 +67,9 @@ impl Place {
 
     /// The program with this place's configuration, and nothing of whoever runs the tests.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_billhook"));
+        let program =
+            variable(PROGRAM).unwrap_or_else(|| env!("CARGO_BIN_EXE_billhook").to_owned());
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.home())
@@ -249,6 +253,15 @@ impl Process {
             .unwrap();
         assert_eq!(status, 200, "{answer}; log:\n{}", self.log());
         answer["status"].as_str().unwrap().to_owned()
+    }
+
+    /// What an address answers to whoever watches it.
+    pub(crate) async fn status(&self, path: &str) -> u16 {
+        let answer = self.client.get(self.at(path)).send().await;
+        answer
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+            .status()
+            .as_u16()
     }
 
     /// Reads from the API; a 404 is `None`.

@@ -107,6 +107,11 @@ impl SmtpServer {
     pub(crate) fn message_ids(&self) -> Vec<String> {
         self.seen.lock().unwrap().message_ids()
     }
+
+    /// How many messages were read up to their dot.
+    pub(crate) fn count(&self) -> usize {
+        self.seen.lock().unwrap().messages.len()
+    }
 }
 
 fn phase_of(line: &str) -> &'static str {
