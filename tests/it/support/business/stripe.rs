@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,8 @@ use crate::support::process::{PATIENCE, signature};
 
 /// From one story to the next: some thirty events a second.
 const BEAT: Duration = Duration::from_millis(150);
+/// Stories that are being told: more wait until the service has taken in what it was given.
+const AT_ONCE: usize = 50;
 /// Stripe waits for hours before it sends again; here only the order of things counts.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -130,12 +133,20 @@ impl Stripe {
         let telling = TaskTracker::new().spawn(async move {
             let mut told = BTreeMap::new();
             let (acts, mut beat) = (TaskTracker::new(), tokio::time::interval(BEAT));
+            let room = Arc::new(Semaphore::new(AT_ONCE));
             let mut begun = Vec::new();
-            while stopped.run_until_cancelled(beat.tick()).await.is_some() {
+            while let Some(place) = stopped
+                .run_until_cancelled(room.clone().acquire_owned())
+                .await
+                && stopped.run_until_cancelled(beat.tick()).await.is_some()
+            {
                 let story = stories.next();
                 told.insert(story.customer.clone(), story.owed.clone());
                 let stripe = stripe.clone();
-                begun.push(acts.spawn(async move { stripe.act_out(story).await }));
+                begun.push(acts.spawn(async move {
+                    stripe.act_out(story).await;
+                    drop(place);
+                }));
             }
             for act in begun {
                 act.await.unwrap();
