@@ -21,7 +21,7 @@ use crate::facts::StoreFacts;
 use crate::http::serve::serve;
 use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
-use crate::inbox::{Admission, Inbox, InboxTask};
+use crate::inbox::{self, Admission, Inbox, InboxTask, Room};
 use crate::outbox::{ChatWebhook, Dispatcher, EmlFolder, Mailer, SmtpMailer, Way, dispatch};
 use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
@@ -45,6 +45,9 @@ const LAST_PATIENCE: Duration = Duration::from_mins(11);
 
 /// A message is ours for as long as the slowest mail server may take to answer the dot, and a margin.
 const SENDING_LEASE: Duration = Duration::from_mins(12);
+
+/// How old the answer may be to whether too many events wait.
+const BACKLOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// Opens the database, and brings it up to date or refuses it.
 pub async fn open_store(
@@ -87,6 +90,7 @@ pub struct App {
     inbox: Option<InboxTask>,
     admin_token: SecretString,
     shutdown_timeout: Duration,
+    max_connections: usize,
 }
 
 impl App {
@@ -106,12 +110,7 @@ impl App {
         let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
         let shared: Arc<dyn Store> = store.clone();
         let (doorbell, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (inbox, task) = Inbox::new(
-            shared.clone(),
-            clock.clone(),
-            config.inbox.max_backlog,
-            doorbell.clone(),
-        );
+        let (inbox, task) = Inbox::new(shared.clone(), inbox_limits(config), doorbell.clone());
         let ways = ways(config, &clock)?;
         let from = config.email.from.to_string();
         let deciding = deciding(config, model, &shared, ways.contains_key(&Channel::Sales))?;
@@ -164,6 +163,7 @@ impl App {
         let http = HttpState {
             store: shared,
             inbox,
+            room: Room::new(config.server.max_bytes_in_flight),
             clock: clock.clone(),
             ids,
             endpoints: Arc::new(endpoints(config)?),
@@ -194,6 +194,7 @@ impl App {
             inbox: Some(task),
             admin_token,
             shutdown_timeout: config.server.shutdown_timeout,
+            max_connections: config.server.max_connections,
         })
     }
 
@@ -227,13 +228,16 @@ impl App {
         // The writer outlives the listener: requests that were taken before the stop still get their answer.
         let writing = CancellationToken::new();
         let (listening, stop) = (writing.clone(), shutdown.soft().clone());
+        let max_connections = self.max_connections;
+        if let Some(metrics) = self.http.metrics.clone() {
+            let stop = shutdown.soft().clone();
+            shutdown.spawn_vital("metrics", crate::telemetry::keep_up(metrics, stop));
+        }
         if let Some(inbox) = self.inbox {
             shutdown.spawn_vital("inbox", inbox.run(writing));
         }
         shutdown.spawn_vital("http", async move {
-            if let Err(error) = serve(listener, router, stop).await {
-                tracing::error!(%error, "the listener failed");
-            }
+            serve(listener, router, max_connections, stop).await;
             listening.cancel();
         });
         if role != Role::Ingest {
@@ -253,6 +257,16 @@ impl App {
             );
         }
         Ok(())
+    }
+}
+
+/// How much the inbox takes on. A delivery may wait for two transactions, and then its request has still time to be
+/// answered.
+fn inbox_limits(config: &Config) -> inbox::Limits {
+    inbox::Limits {
+        max_backlog: config.inbox.max_backlog,
+        backlog_pause: BACKLOG_PAUSE,
+        commit: config.server.request_timeout / 3,
     }
 }
 

@@ -22,7 +22,7 @@ use billhook::config::Config;
 use billhook::http::serve::serve;
 use billhook::http::{Endpoint, HttpLimits, HttpState, router};
 use billhook::ids::TimeSortedIds;
-use billhook::inbox::{Admission, Inbox};
+use billhook::inbox::{Admission, Inbox, Limits, Room};
 use billhook::shutdown::Shutdown;
 use billhook::stripe::signature::SigningSecrets;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -122,12 +122,12 @@ async fn left_out() -> anyhow::Result<Serving> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Arc::new(NoDatabase);
     let config = Config::defaults()?;
-    let (inbox, task) = Inbox::new(
-        store.clone(),
-        clock.clone(),
-        config.inbox.max_backlog,
-        Arc::new(Notify::new()),
-    );
+    let limits = Limits {
+        max_backlog: config.inbox.max_backlog,
+        backlog_pause: Duration::from_secs(1),
+        commit: config.server.request_timeout / 3,
+    };
+    let (inbox, task) = Inbox::new(store.clone(), limits, Arc::new(Notify::new()));
     let endpoint = Endpoint {
         secrets: SigningSecrets::new([SECRET])?,
         account: None,
@@ -135,6 +135,7 @@ async fn left_out() -> anyhow::Result<Serving> {
     let router = router(HttpState {
         store,
         inbox,
+        room: Room::new(config.server.max_bytes_in_flight),
         ids: Arc::new(TimeSortedIds::new(clock.clone())),
         clock,
         endpoints: Arc::new(BTreeMap::from([(String::new(), endpoint)])),
@@ -161,7 +162,7 @@ async fn left_out() -> anyhow::Result<Serving> {
     let writing = shutdown.hard().clone();
     let service = tokio::runtime::Handle::current().spawn(async move {
         tokio::select! {
-            served = serve(listener, router, stop) => served?,
+            () = serve(listener, router, config.server.max_connections, stop) => {}
             () = task.run(writing) => {}
         }
         Ok(())

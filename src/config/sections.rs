@@ -33,6 +33,10 @@ pub struct ServerConfig {
     pub shutdown_timeout: Duration,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
+    /// The bytes of all bodies that may be in memory at once.
+    pub max_bytes_in_flight: usize,
+    /// Connections open at once.
+    pub max_connections: usize,
 }
 
 /// Section `database`.

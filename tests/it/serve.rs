@@ -3,6 +3,7 @@
 mod answers;
 mod crash;
 mod once;
+mod overload;
 mod refusals;
 mod stopping;
 mod ways;

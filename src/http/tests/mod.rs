@@ -24,7 +24,7 @@ use super::{Endpoint, HttpLimits, HttpState, router};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::ids::CountedIds;
 use crate::inbox::fake_store::FakeStore;
-use crate::inbox::{Admission, Inbox};
+use crate::inbox::{Admission, Inbox, Limits, Room};
 use crate::stripe::signature::{SigningSecrets, sign};
 
 const SECRET: &str = "whsec_one";
@@ -106,7 +106,12 @@ impl Server {
     fn with(change: impl FnOnce(&mut HttpState)) -> Self {
         let store = Arc::new(FakeStore::default());
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_767_225_600)));
-        let (inbox, task) = Inbox::new(store.clone(), clock.clone(), 10, Arc::new(Notify::new()));
+        let limits = Limits {
+            max_backlog: 10,
+            backlog_pause: Duration::from_secs(1),
+            commit: Duration::from_secs(5),
+        };
+        let (inbox, task) = Inbox::new(store.clone(), limits, Arc::new(Notify::new()));
         let stop = CancellationToken::new();
         TaskTracker::new().spawn(task.run(stop.clone()));
         let endpoint = |secret: &str, account: Option<&str>| Endpoint {
@@ -116,6 +121,7 @@ impl Server {
         let mut state = HttpState {
             store: store.clone(),
             inbox,
+            room: Room::new(4 * MAX_BODY),
             clock: clock.clone(),
             ids: Arc::new(CountedIds::default()),
             endpoints: Arc::new(BTreeMap::from([

@@ -88,6 +88,11 @@ impl Place {
 
     /// Starts `serve` and waits until it is ready.
     pub(crate) async fn serve(&self) -> Process {
+        self.serve_with(&[]).await
+    }
+
+    /// The same with arguments, such as a role.
+    pub(crate) async fn serve_with(&self, arguments: &[&str]) -> Process {
         let log = self.home().join("serve.log");
         let written = std::fs::File::options()
             .create(true)
@@ -95,7 +100,7 @@ impl Place {
             .open(&log)
             .unwrap();
         let mut child = self
-            .command(&["--json", "serve"])
+            .command(&[&["--json", "serve"], arguments].concat())
             .stdout(Stdio::piped())
             .stderr(written)
             .spawn()
