@@ -20,6 +20,10 @@ demo *ARGS:
 schemas:
     cargo run --quiet -- tools export
 
+# Ten times what can be worked off, for a minute, on both databases; arguments such as --seconds 10.
+overload *ARGS:
+    scripts/test --services cargo bench --bench overload -- {{ARGS}}
+
 # Everything that CI runs.
 ci:
     scripts/test

@@ -8,6 +8,8 @@
 
 mod client;
 mod left_out;
+#[path = "../client/mod.rs"]
+mod shared;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
