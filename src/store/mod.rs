@@ -8,6 +8,7 @@
 mod apply;
 pub(crate) mod database;
 mod error;
+mod examination;
 mod finish;
 mod inbox;
 mod migrations;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use examination::Examination;
 pub use records::*;
 pub use shown::*;
 pub use sql_store::SqlStore;

@@ -65,6 +65,7 @@ impl SqlStore {
             super::standing::ALL,
             super::summary::ALL,
             super::migrations::ALL,
+            super::examination::ALL,
         ];
         let mut count = 0;
         for (name, sql) in files.into_iter().flatten() {

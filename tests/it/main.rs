@@ -12,6 +12,8 @@ mod cli;
 #[cfg(test)]
 mod convergence;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod follow_ups;
 #[cfg(test)]
 mod serve;
