@@ -80,7 +80,7 @@ struct Waiter {
 pub struct Inbox {
     requests: mpsc::Sender<Request>,
     doorbell: Arc<Notify>,
-    max_backlog: u64,
+    backlog: Arc<Backlog>,
 }
 
 /// The one writer behind an [`Inbox`].
@@ -96,20 +96,21 @@ impl Inbox {
     /// An inbox and its writer; `doorbell` is rung after each commit, so that the worker need not wait for its poll.
     pub fn new(store: Arc<dyn Store>, limits: Limits, doorbell: Arc<Notify>) -> (Self, InboxTask) {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let backlog = Arc::new(Backlog::new(
+            Arc::clone(&store),
+            limits.max_backlog,
+            limits.backlog_pause,
+        ));
         let inbox = Self {
             requests: sender,
             doorbell: Arc::clone(&doorbell),
-            max_backlog: limits.max_backlog,
+            backlog: Arc::clone(&backlog),
         };
         let task = InboxTask {
             requests: receiver,
-            backlog: Arc::new(Backlog::new(
-                Arc::clone(&store),
-                limits.max_backlog,
-                limits.backlog_pause,
-            )),
             store,
             doorbell,
+            backlog,
             commit: limits.commit,
         };
         (inbox, task)
@@ -139,9 +140,9 @@ impl Inbox {
         self.doorbell.notify_one();
     }
 
-    /// How many events may wait to be applied.
-    pub fn max_backlog(&self) -> u64 {
-        self.max_backlog
+    /// Whether more events wait to be applied than may, as it was counted last.
+    pub async fn is_full(&self) -> bool {
+        self.backlog.is_full().await
     }
 }
 

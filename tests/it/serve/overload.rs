@@ -1,19 +1,26 @@
 //! More than can be worked off, and clients that take their time: whoever sends something whole is answered quickly.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use billhook::agent::model::{Model, ModelError, Reply, Request};
+use billhook::store::Store as _;
 use futures::future::join_all;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::{customer, intent, on_both};
+use crate::support::app::{TestApp, event};
 use crate::support::process::{PATIENCE, Place, Process, fresh_event, signature};
 use crate::support::smtp::{Does, SmtpServer};
 
 on_both!(
     a_full_backlog_is_refused_and_recovers_by_itself,
     acknowledgements_do_not_wait_for_a_mail_server_that_hangs,
+    a_database_that_stalls_is_answered_in_time_and_taken_up_again,
 );
 
 /// Much longer than an acknowledgement takes on a busy machine, and much shorter than any of the time limits that a
@@ -134,6 +141,121 @@ async fn acknowledgements_do_not_wait_for_a_mail_server_that_hangs(mut place: Pl
     assert!(times.iter().all(|time| *time < QUICK), "{times:?}");
     process.event_when("evt_during_99", "done").await;
     assert!(mail.message_ids().is_empty());
+}
+
+/// Holds what every delivery needs, until it is dropped.
+enum Stall {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+impl Stall {
+    async fn begin(url: &str) -> Self {
+        if url.starts_with("sqlite:") {
+            let pool = sqlx::SqlitePool::connect(url).await.unwrap();
+            return Self::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await.unwrap());
+        }
+        let pool = sqlx::PgPool::connect(url).await.unwrap();
+        let mut held = pool.begin().await.unwrap();
+        sqlx::query("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            .execute(&mut *held)
+            .await
+            .unwrap();
+        Self::Postgres(held)
+    }
+
+    async fn end(self) {
+        match self {
+            Self::Sqlite(held) => held.rollback().await.unwrap(),
+            Self::Postgres(held) => held.rollback().await.unwrap(),
+        }
+    }
+}
+
+async fn a_database_that_stalls_is_answered_in_time_and_taken_up_again(mut place: Place) {
+    place.set("BILLHOOK__SERVER__REQUEST_TIMEOUT", "3s");
+    let process = place.serve().await;
+    assert_eq!(post(&process, &payment("before")).await.0, 200);
+    let stall = Stall::begin(&place.url()).await;
+    let started = Instant::now();
+    let answers = join_all((0..20).map(async |number| {
+        let event = payment(&format!("during_{number}"));
+        post(&process, &event).await
+    }))
+    .await;
+    // Two transactions at the most are waited for, each for a third of what a request may take.
+    assert!(started.elapsed() < QUICK, "{:?}", started.elapsed());
+    for (status, retry_after, answer) in answers {
+        assert_eq!(
+            (status, retry_after.as_deref()),
+            (503, Some("5")),
+            "{answer}"
+        );
+    }
+    assert_eq!(get(&process, "/healthz").await.status(), 200);
+    stall.end().await;
+    process
+        .wait_until("it takes events again", async |process| {
+            post(process, &payment("after")).await.0 == 200
+        })
+        .await;
+    for number in 0..20 {
+        let (status, _, answer) = post(&process, &payment(&format!("during_{number}"))).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    for id in ["evt_before", "evt_during_0", "evt_during_19", "evt_after"] {
+        process.event_when(id, "done").await;
+    }
+    assert_eq!(process.all("/events").await.len(), 22);
+}
+
+/// A model that is asked and never answers.
+#[derive(Debug, Default)]
+struct Silent {
+    asked: Notify,
+}
+
+#[async_trait]
+impl Model for Silent {
+    fn name(&self) -> &'static str {
+        "silent"
+    }
+
+    async fn reply(&self, _request: &Request) -> Result<Reply, ModelError> {
+        self.asked.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn acknowledgements_do_not_wait_for_a_model_that_never_answers() {
+    let model = Arc::new(Silent::default());
+    let app = TestApp::with(&[], model.clone()).await;
+    app.deliver(&fresh_event(
+        "evt_1",
+        "customer.created",
+        &customer("cus_1"),
+    ))
+    .await;
+    let failed = intent("pi_1", Some("cus_1"), "requires_payment_method");
+    let failed = event("evt_2", "payment_intent.payment_failed", 0, &failed);
+    app.deliver(&failed).await;
+    app.app.worker.apply_due().await.unwrap();
+    app.clock.advance(Duration::from_secs(61));
+    let delivering = async {
+        model.asked.notified().await;
+        for number in 0..50 {
+            let object = intent(&format!("pi_{number}"), None, "succeeded");
+            let id = format!("evt_during_{number}");
+            app.deliver(&event(&id, "payment_intent.succeeded", 61, &object))
+                .await;
+        }
+    };
+    tokio::select! {
+        decided = app.app.worker.decide_due() => panic!("it decided: {decided:?}"),
+        delivered = tokio::time::timeout(QUICK, delivering) => delivered.unwrap(),
+    }
+    assert_eq!(app.store().backlog(100).await.unwrap(), 50);
 }
 
 /// What a slow client does once it is connected.
