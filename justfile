@@ -12,6 +12,10 @@ check:
 test *ARGS:
     scripts/test --services cargo nextest run --workspace --locked {{ARGS}}
 
+# Kill the service so many times on each database, under load, and check that nothing was lost or done twice.
+kills KILLS="500" SEED="1":
+    BILLHOOK_TEST_KILLS={{KILLS}} BILLHOOK_TEST_SEED={{SEED}} scripts/test --services cargo test --locked --test it kills:: -- --nocapture --test-threads=1
+
 # Sample events through the whole service, with nothing configured.
 demo *ARGS:
     cargo run -- demo {{ARGS}}
@@ -19,6 +23,10 @@ demo *ARGS:
 # Write the tool contracts that a model sees.
 schemas:
     cargo run --quiet -- tools export
+
+# Ten times what can be worked off, for a minute, on both databases; arguments such as --seconds 10.
+overload *ARGS:
+    scripts/test --services cargo bench --bench overload -- {{ARGS}}
 
 # Everything that CI runs.
 ci:

@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use billhook_tools::Exponents;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::brief::Settings;
@@ -18,10 +17,11 @@ use crate::agent::rules::Rules;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::StoreFacts;
+use crate::hints::{HintTask, Hints};
 use crate::http::serve::serve;
 use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
-use crate::inbox::{Admission, Inbox, InboxTask};
+use crate::inbox::{self, Admission, Inbox, InboxTask, Room};
 use crate::outbox::{ChatWebhook, Dispatcher, EmlFolder, Mailer, SmtpMailer, Way, dispatch};
 use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
@@ -43,8 +43,8 @@ pub enum Role {
 /// How long a stop waits for what cannot be undone: a mail whose dot is written has ten minutes for its answer.
 const LAST_PATIENCE: Duration = Duration::from_mins(11);
 
-/// A message is ours for as long as the slowest mail server may take to answer the dot, and a margin.
-const SENDING_LEASE: Duration = Duration::from_mins(12);
+/// How old the answer may be to whether too many events wait.
+const BACKLOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// Opens the database, and brings it up to date or refuses it.
 pub async fn open_store(
@@ -68,15 +68,29 @@ pub fn policy(config: &Config) -> Policy {
         max_age: config.follow_up.max_age,
         expire: config.outbox.expire,
         first_contact_delay: config.follow_up.first_contact_delay,
-        failure_mails_per_day: config.caps.failure_mails_per_recipient_per_day,
+        caps: config.caps,
+        attempts: config.retry.attempts,
         decide_by: config.follow_up.decide_by,
+        database_timeout: config.database.timeout,
     }
+}
+
+/// What an app is put together from: each of these has other implementations, in tests above all.
+pub struct Parts {
+    /// Everything that lasts.
+    pub store: Arc<dyn Store>,
+    /// The database below it: who it is, and how processes over it reach each other.
+    pub database: Arc<SqlStore>,
+    /// The model, or the rules.
+    pub model: Arc<dyn Model>,
+    /// How each channel's messages leave.
+    pub ways: BTreeMap<Channel, Way>,
 }
 
 /// The whole service, built and not yet running.
 pub struct App {
     /// Everything that lasts.
-    pub store: Arc<SqlStore>,
+    pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Applies and decides.
@@ -84,9 +98,11 @@ pub struct App {
     /// Sends.
     pub dispatcher: Arc<Dispatcher>,
     http: HttpState,
+    hints: Option<HintTask>,
     inbox: Option<InboxTask>,
     admin_token: SecretString,
     shutdown_timeout: Duration,
+    max_connections: usize,
 }
 
 impl App {
@@ -96,25 +112,36 @@ impl App {
         Self::with(config, clock, store, Arc::new(Rules))
     }
 
-    /// Puts everything together over a store and a model of the caller's choice.
+    /// Puts everything together over a store and a model of the caller's choice, with the ways out that are configured.
     pub fn with(
         config: &Config,
         clock: Arc<dyn Clock>,
         store: Arc<SqlStore>,
         model: Arc<dyn Model>,
     ) -> anyhow::Result<Self> {
+        let parts = Parts {
+            store: store.clone(),
+            database: store,
+            model,
+            ways: ways(config, &clock)?,
+        };
+        Self::over(config, clock, parts)
+    }
+
+    /// Puts everything together over parts of the caller's choice.
+    pub fn over(config: &Config, clock: Arc<dyn Clock>, parts: Parts) -> anyhow::Result<Self> {
+        let Parts {
+            store,
+            database,
+            model,
+            ways,
+        } = parts;
         let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
-        let shared: Arc<dyn Store> = store.clone();
-        let (doorbell, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (inbox, task) = Inbox::new(
-            shared.clone(),
-            clock.clone(),
-            config.inbox.max_backlog,
-            doorbell.clone(),
-        );
-        let ways = ways(config, &clock)?;
+        let (hints, hint_task) = Hints::new(&config.redis, ids.next("process"), database)?;
+        let (inbox, task) = Inbox::new(store.clone(), inbox_limits(config), hints.doorbell.clone());
+        let inbox = inbox.remembering(hints.recent.clone());
         let from = config.email.from.to_string();
-        let deciding = deciding(config, model, &shared, ways.contains_key(&Channel::Sales))?;
+        let deciding = deciding(config, model, &store, ways.contains_key(&Channel::Sales))?;
         let retry = RetryPolicy {
             attempts: config.retry.attempts,
             base: config.retry.base,
@@ -129,19 +156,16 @@ impl App {
             retry,
         };
         let worker = Arc::new(Worker::new(
-            shared.clone(),
+            store.clone(),
             clock.clone(),
             deciding,
             pace,
-            doorbell,
-            bell.clone(),
+            hints.doorbell.clone(),
         ));
         let sending = dispatch::Pace {
             lease: config.worker.lease,
-            sending: SENDING_LEASE,
             poll: config.worker.poll,
-            base: retry.base,
-            max: retry.max,
+            retry,
         };
         let reply_to = config
             .business
@@ -149,12 +173,12 @@ impl App {
             .as_ref()
             .map(ToString::to_string);
         let dispatcher = Arc::new(Dispatcher::new(
-            shared.clone(),
+            store.clone(),
             clock.clone(),
             ways,
             (from, reply_to),
             sending,
-            bell,
+            hints.doorbell.clone(),
         ));
         let admin_token = config
             .server
@@ -162,8 +186,10 @@ impl App {
             .clone()
             .unwrap_or_else(generated_token);
         let http = HttpState {
-            store: shared,
+            store: store.clone(),
             inbox,
+            hints,
+            room: Room::new(config.server.max_bytes_in_flight),
             clock: clock.clone(),
             ids,
             endpoints: Arc::new(endpoints(config)?),
@@ -191,9 +217,11 @@ impl App {
             worker,
             dispatcher,
             http,
+            hints: Some(hint_task),
             inbox: Some(task),
             admin_token,
             shutdown_timeout: config.server.shutdown_timeout,
+            max_connections: config.server.max_connections,
         })
     }
 
@@ -205,6 +233,11 @@ impl App {
     /// The writer behind the inbox, for whoever runs it by hand instead of [`App::serve`].
     pub fn take_inbox(&mut self) -> Option<InboxTask> {
         self.inbox.take()
+    }
+
+    /// What carries hints between processes, for whoever runs it by hand instead of [`App::serve`].
+    pub fn take_hints(&mut self) -> Option<HintTask> {
+        self.hints.take()
     }
 
     /// The routes of a role: one that only works off takes nothing in.
@@ -227,19 +260,31 @@ impl App {
         // The writer outlives the listener: requests that were taken before the stop still get their answer.
         let writing = CancellationToken::new();
         let (listening, stop) = (writing.clone(), shutdown.soft().clone());
+        let max_connections = self.max_connections;
+        if let Some(metrics) = self.http.metrics.clone() {
+            let stop = shutdown.soft().clone();
+            shutdown.spawn_vital("metrics", crate::telemetry::keep_up(metrics, stop));
+        }
         if let Some(inbox) = self.inbox {
             shutdown.spawn_vital("inbox", inbox.run(writing));
         }
         shutdown.spawn_vital("http", async move {
-            if let Err(error) = serve(listener, router, stop).await {
-                tracing::error!(%error, "the listener failed");
-            }
+            serve(listener, router, max_connections, stop).await;
             listening.cancel();
         });
-        if role != Role::Ingest {
-            shutdown.spawn_vital("worker", self.worker.work(shutdown.soft().clone()));
-            let (dispatcher, stop) = (self.dispatcher, shutdown.soft().clone());
-            shutdown.spawn_vital("outbox", async move { dispatcher.work(stop).await });
+        let works = role != Role::Ingest;
+        if let Some(hints) = self.hints {
+            shutdown.spawn_vital("hints", hints.run(works, shutdown.soft().clone()));
+        }
+        if works {
+            shutdown.spawn_vital(
+                "worker",
+                self.worker
+                    .work(shutdown.soft().clone(), shutdown.cut().clone()),
+            );
+            let (soft, cut) = (shutdown.soft().clone(), shutdown.cut().clone());
+            let dispatcher = self.dispatcher;
+            shutdown.spawn_vital("outbox", async move { dispatcher.work(soft, cut).await });
         }
         shutdown.soft().cancelled().await;
         let ending = shutdown.finish(self.shutdown_timeout, LAST_PATIENCE).await;
@@ -253,6 +298,16 @@ impl App {
             );
         }
         Ok(())
+    }
+}
+
+/// How much the inbox takes on. A delivery may wait for two transactions, and then its request has still time to be
+/// answered.
+fn inbox_limits(config: &Config) -> inbox::Limits {
+    inbox::Limits {
+        max_backlog: config.inbox.max_backlog,
+        backlog_pause: BACKLOG_PAUSE,
+        commit: config.server.request_timeout / 3,
     }
 }
 
@@ -360,7 +415,7 @@ fn ways(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Chan
         if let Some(url) = webhook {
             let webhook = ChatWebhook::new(url.clone())
                 .with_context(|| format!("the {} webhook", channel.as_str()))?;
-            ways.insert(channel, Way::Chat(webhook));
+            ways.insert(channel, Way::Chat(Arc::new(webhook)));
         } else if let Some(address) = address {
             ways.insert(
                 channel,

@@ -5,6 +5,7 @@
 //! API offers too, and never prints a text that came from outside with its control characters.
 
 mod demo;
+mod doctor;
 mod events;
 mod failure;
 mod migrate;
@@ -78,6 +79,8 @@ enum Command {
     /// Show the tools a model may call, as it sees them
     #[command(subcommand)]
     Tools(tools::Tools),
+    /// Check what is configured, and say what to do
+    Doctor,
     /// Bring the database's schema up to date
     Migrate,
     /// Print a script that completes billhook's commands in a shell
@@ -155,6 +158,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::Outbox(outbox) => outbox.run(&around, output).await,
         Command::Prompts(prompts) => prompts.run(&around, output),
         Command::Tools(tools) => tools.run(output),
+        Command::Doctor => Box::pin(doctor::run(&around, output)).await,
         Command::Migrate => migrate::run(&around, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

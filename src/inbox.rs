@@ -5,8 +5,10 @@
 //! doorbell.
 
 mod admission;
+mod backlog;
 #[cfg(test)]
 pub(crate) mod fake_store;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -14,27 +16,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
+pub use room::{NoRoom, Room, Share};
 
-use crate::clock::{Clock, Timestamp};
+use self::backlog::Backlog;
+use crate::hints::{Bell, Doorbell, Lookup, Recent};
 use crate::store::{Accepted, Delivery, Store, StoreError};
 
 /// The most deliveries of one transaction.
 const BATCH: usize = 256;
+/// The most bytes of one transaction, unless a single delivery has more: they are copied once more on their way into
+/// the database.
+const BATCH_BYTES: usize = 8 << 20;
 /// How many may wait for the writer; more wait for room, and time out where they came from.
 const QUEUE: usize = 1024;
-/// Counting the backlog costs a query, so its answer is good for a while.
-const BACKLOG_CHECK: Duration = Duration::from_secs(1);
 
-/// Why a delivery was not taken. Nothing of it was stored, so the sender must try again.
+/// How much the inbox takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many events may wait to be applied.
+    pub max_backlog: u64,
+    /// The shortest pause between two looks at how many wait.
+    pub backlog_pause: Duration,
+    /// How long a transaction may take before those who wait for it are told that it failed. Less than half of what a
+    /// request may take: a delivery may have to wait for the transaction before its own, too.
+    pub commit: Duration,
+}
+
+/// Why a delivery was not taken. The sender must try again; what was committed too late is then a duplicate.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InboxError {
     /// The database did not commit it.
     #[error("the delivery could not be stored; send it again")]
     Unavailable(#[source] Arc<StoreError>),
+    /// The database did not say in time whether it committed it.
+    #[error("the database did not commit the delivery in time; send it again")]
+    Late,
     /// More events wait to be applied than the configuration allows.
     #[error("too many events wait to be applied; send the delivery again later")]
     Backlog,
@@ -46,61 +67,88 @@ pub enum InboxError {
 /// A delivery, and who waits for it to be stored.
 struct Request {
     delivery: Delivery,
-    reply: Reply,
+    waiter: Waiter,
 }
 
-type Reply = oneshot::Sender<Result<Accepted, InboxError>>;
+/// Whom to answer. The delivery's bytes have their place in memory until that is done, also when nobody waits any more.
+struct Waiter {
+    reply: oneshot::Sender<Result<Accepted, InboxError>>,
+    _share: Share,
+}
 
 /// The sending side: cheap to clone, one for each connection.
 #[derive(Clone)]
 pub struct Inbox {
     requests: mpsc::Sender<Request>,
-    doorbell: Arc<Notify>,
-    max_backlog: u64,
+    doorbell: Doorbell,
+    recent: Recent,
+    backlog: Arc<Backlog>,
 }
 
 /// The one writer behind an [`Inbox`].
 pub struct InboxTask {
     requests: mpsc::Receiver<Request>,
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    doorbell: Arc<Notify>,
-    max_backlog: u64,
-    /// When the backlog was counted last, and whether it was over its bound.
-    counted: Option<(Timestamp, bool)>,
+    doorbell: Doorbell,
+    backlog: Arc<Backlog>,
+    commit: Duration,
 }
 
 impl Inbox {
     /// An inbox and its writer; `doorbell` is rung after each commit, so that the worker need not wait for its poll.
-    pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        max_backlog: u64,
-        doorbell: Arc<Notify>,
-    ) -> (Self, InboxTask) {
+    pub fn new(store: Arc<dyn Store>, limits: Limits, doorbell: Doorbell) -> (Self, InboxTask) {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let backlog = Arc::new(Backlog::new(
+            Arc::clone(&store),
+            limits.max_backlog,
+            limits.backlog_pause,
+        ));
         let inbox = Self {
             requests: sender,
-            doorbell: Arc::clone(&doorbell),
-            max_backlog,
+            doorbell: doorbell.clone(),
+            recent: Recent::default(),
+            backlog: Arc::clone(&backlog),
         };
         let task = InboxTask {
             requests: receiver,
             store,
-            clock,
             doorbell,
-            max_backlog,
-            counted: None,
+            backlog,
+            commit: limits.commit,
         };
         (inbox, task)
     }
 
-    /// Stores a delivery; returns only after it was committed, or refused.
-    pub async fn accept(&self, delivery: Delivery) -> Result<Accepted, InboxError> {
+    /// The same inbox, which answers for what is known to be committed without asking the database.
+    #[must_use]
+    pub fn remembering(self, recent: Recent) -> Self {
+        Self { recent, ..self }
+    }
+
+    /// Stores a delivery, whose bytes `share` covers; returns only after it was committed, or refused.
+    pub async fn accept(&self, delivery: Delivery, share: Share) -> Result<Accepted, InboxError> {
+        let looked_up = self
+            .recent
+            .look_up(&delivery.event.id, &delivery.body)
+            .await;
+        let Lookup::Unknown(note) = looked_up else {
+            count("remembered", 1);
+            return Ok(Accepted::Duplicate);
+        };
+        let accepted = self.store(delivery, share).await?;
+        note.keep();
+        Ok(accepted)
+    }
+
+    async fn store(&self, delivery: Delivery, share: Share) -> Result<Accepted, InboxError> {
         let (reply, answer) = oneshot::channel();
+        let waiter = Waiter {
+            reply,
+            _share: share,
+        };
         if self
             .requests
-            .send(Request { delivery, reply })
+            .send(Request { delivery, waiter })
             .await
             .is_err()
         {
@@ -112,18 +160,27 @@ impl Inbox {
 
     /// Wakes the worker: something became due without a delivery.
     pub fn ring(&self) {
-        self.doorbell.notify_one();
+        self.doorbell.ring(Bell::Inbox);
     }
 
-    /// How many events may wait to be applied.
-    pub fn max_backlog(&self) -> u64 {
-        self.max_backlog
+    /// Whether more events wait to be applied than may, as it was counted last.
+    pub async fn is_full(&self) -> bool {
+        self.backlog.is_full().await
     }
 }
 
 impl InboxTask {
     /// Writes until `stop`, then what is still queued, and ends.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
+        let backlog = Arc::clone(&self.backlog);
+        tokio::select! {
+            // It never ends first, so no transaction is ever dropped halfway.
+            never = backlog.watch() => match never {},
+            () = self.write_until(stop) => {}
+        }
+    }
+
+    async fn write_until(mut self, stop: CancellationToken) {
         let mut requests = Vec::with_capacity(BATCH);
         loop {
             // Writing stands outside of the `select!`: a stop must not drop a transaction halfway.
@@ -144,81 +201,106 @@ impl InboxTask {
         }
     }
 
-    async fn write(&mut self, requests: Vec<Request>) {
-        let (deliveries, replies): (Vec<Delivery>, Vec<Reply>) = requests
-            .into_iter()
-            .map(|request| (request.delivery, request.reply))
-            .unzip();
-        histogram!("billhook_inbox_batch_size").record(size(deliveries.len()));
-        if self.is_full().await {
-            refuse(replies, "backlog", &InboxError::Backlog);
+    async fn write(&self, mut requests: Vec<Request>) {
+        // Whoever went away was promised nothing, and will send it again.
+        let queued = requests.len();
+        requests.retain(|request| !request.waiter.reply.is_closed());
+        count("abandoned", queued - requests.len());
+        let full = timeout(self.commit, self.backlog.is_full()).await;
+        if full.unwrap_or(false) {
+            let waiters = requests.into_iter().map(|request| request.waiter);
+            refuse(waiters, "backlog", &InboxError::Backlog);
             return;
         }
-        let mut parts = vec![(deliveries, replies)];
-        while let Some((mut deliveries, mut replies)) = parts.pop() {
-            let error = match self.store.ingest(&deliveries).await {
-                Ok(results) => {
-                    self.doorbell.notify_one();
-                    for (reply, accepted) in replies.into_iter().zip(results) {
+        let mut parts = parts(requests);
+        while let Some(mut part) = parts.pop() {
+            let deliveries = &part.deliveries;
+            histogram!("billhook_inbox_batch_size").record(size(deliveries.len()));
+            let error = match timeout(self.commit, self.store.ingest(deliveries)).await {
+                Ok(Ok(results)) => {
+                    self.doorbell.ring(Bell::Inbox);
+                    for (waiter, accepted) in part.waiters.into_iter().zip(results) {
                         count(word(accepted), 1);
-                        answer(reply, Ok(accepted));
+                        answer(waiter, Ok(accepted));
                     }
                     continue;
                 }
-                Err(error) => error,
+                Ok(Err(error)) => error,
+                Err(_elapsed) => {
+                    // The rest would wait as long again, and for the same database.
+                    let waiters = parts.drain(..).flat_map(|part| part.waiters);
+                    refuse(
+                        part.waiters.into_iter().chain(waiters),
+                        "late",
+                        &InboxError::Late,
+                    );
+                    return;
+                }
             };
-            if error.is_final() && deliveries.len() > 1 {
+            if error.is_final() && part.deliveries.len() > 1 {
                 // One of them is what fails, whenever it is tried: its neighbours must not be refused with it. The
                 // earlier half goes first, so that the first delivery of an event stays the accepted one.
-                let middle = deliveries.len() / 2;
-                let later = (deliveries.split_off(middle), replies.split_off(middle));
+                let later = part.split_off(part.deliveries.len() / 2);
                 parts.push(later);
-                parts.push((deliveries, replies));
+                parts.push(part);
             } else if matches!(error, StoreError::Backlog(_)) {
-                refuse(replies, "backlog", &InboxError::Backlog);
+                refuse(part.waiters, "backlog", &InboxError::Backlog);
             } else {
                 refuse(
-                    replies,
+                    part.waiters,
                     "unavailable",
                     &InboxError::Unavailable(Arc::new(error)),
                 );
             }
         }
     }
+}
 
-    async fn is_full(&mut self) -> bool {
-        let now = self.clock.now();
-        let (at, full) = self.counted.unwrap_or_default();
-        // A clock that was set back must not keep an old answer alive.
-        let fresh = self.counted.is_some() && now >= at && now.since(at) < BACKLOG_CHECK;
-        if fresh {
-            return full;
+/// What goes into one transaction.
+#[derive(Default)]
+struct Part {
+    deliveries: Vec<Delivery>,
+    waiters: Vec<Waiter>,
+}
+
+impl Part {
+    fn split_off(&mut self, at: usize) -> Self {
+        Self {
+            deliveries: self.deliveries.split_off(at),
+            waiters: self.waiters.split_off(at),
         }
-        let full = match self.store.backlog(self.max_backlog.saturating_add(1)).await {
-            Ok(backlog) => backlog > self.max_backlog,
-            Err(error) => {
-                // The bound only protects the disk; whether the database takes anything in is its own word to say.
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the backlog cannot be counted"
-                );
-                full
-            }
-        };
-        self.counted = Some((now, full));
-        full
     }
 }
 
-fn refuse(replies: Vec<Reply>, result: &'static str, error: &InboxError) {
-    count(result, replies.len());
-    for reply in replies {
-        answer(reply, Err(error.clone()));
+/// Transactions of at most [`BATCH_BYTES`], the first of them last: they are taken from the end.
+fn parts(requests: Vec<Request>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut room = 0;
+    for Request { delivery, waiter } in requests {
+        let length = delivery.body.len();
+        if parts.is_empty() || length > room {
+            parts.push(Part::default());
+            room = BATCH_BYTES;
+        }
+        room = room.saturating_sub(length);
+        if let Some(part) = parts.last_mut() {
+            part.deliveries.push(delivery);
+            part.waiters.push(waiter);
+        }
+    }
+    parts.reverse();
+    parts
+}
+
+fn refuse(waiters: impl IntoIterator<Item = Waiter>, result: &'static str, error: &InboxError) {
+    for waiter in waiters {
+        count(result, 1);
+        answer(waiter, Err(error.clone()));
     }
 }
 
-fn answer(reply: Reply, result: Result<Accepted, InboxError>) {
-    if reply.send(result).is_err() {
+fn answer(waiter: Waiter, result: Result<Accepted, InboxError>) {
+    if waiter.reply.send(result).is_err() {
         tracing::debug!("nobody waits for this delivery any more; the sender will send it again");
     }
 }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod facts;
 pub mod guardrails;
+pub mod hints;
 pub mod http;
 pub mod ids;
 pub mod inbox;

@@ -158,6 +158,9 @@ impl Shutdown {
         self.tasks.close();
         let stages = async {
             tokio::time::sleep(patience).await;
+            tracing::info!(
+                "time is up: giving back what can be given back, and waiting for what cannot"
+            );
             self.cut.cancel();
             tokio::time::sleep(last_patience).await;
             self.force();

@@ -5,9 +5,11 @@
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -24,6 +26,9 @@ const NEVER_LOGGED: &str = "async_openai::error";
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0,
 ];
+
+/// The pause between two upkeeps of the metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why logs or metrics could not be set up.
 #[derive(Debug, Error)]
@@ -83,7 +88,7 @@ where
 /// Starts to record metrics and returns what renders them as Prometheus text. A process has one recorder: further
 /// calls return the same one.
 ///
-/// Somebody must call `run_upkeep` every few seconds, or histograms grow while nobody reads them.
+/// Somebody must run [`keep_up`] beside it, or histograms grow while nobody reads them.
 pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
     static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,6 +101,17 @@ pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
         .map_err(TelemetryError::Metrics)?;
     *installed = Some(handle.clone());
     Ok(handle)
+}
+
+/// Sorts what was recorded into the histograms, again and again until `stop`: until then each single value is kept.
+pub async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(UPKEEP))
+        .await
+        .is_some()
+    {
+        metrics.run_upkeep();
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use billhook::clock::Timestamp;
 use billhook::store::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
     EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Release,
-    Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
+    ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -91,7 +92,15 @@ impl Store for NoDatabase {
         Err(StoreError::Contended)
     }
 
+    async fn renew_message(&self, _: &ClaimedMessage, _: Duration) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
     async fn settle_message(&self, _: &ClaimedMessage, _: &SendOutcome) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn resolve_message(&self, _: &str, _: Resolution) -> Result<Resolved, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -8,6 +8,8 @@
 
 mod client;
 mod left_out;
+#[path = "../client/mod.rs"]
+mod shared;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,15 +21,15 @@ use anyhow::{Context as _, ensure};
 use billhook::app::{App, Role};
 use billhook::clock::{Clock, SystemClock};
 use billhook::config::Config;
+use billhook::hints::{Doorbell, Hints};
 use billhook::http::serve::serve;
 use billhook::http::{Endpoint, HttpLimits, HttpState, router};
 use billhook::ids::TimeSortedIds;
-use billhook::inbox::{Admission, Inbox};
+use billhook::inbox::{Admission, Inbox, Limits, Room};
 use billhook::shutdown::Shutdown;
 use billhook::stripe::signature::SigningSecrets;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 
 use crate::client::Figures;
 use crate::left_out::NoDatabase;
@@ -122,12 +124,12 @@ async fn left_out() -> anyhow::Result<Serving> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Arc::new(NoDatabase);
     let config = Config::defaults()?;
-    let (inbox, task) = Inbox::new(
-        store.clone(),
-        clock.clone(),
-        config.inbox.max_backlog,
-        Arc::new(Notify::new()),
-    );
+    let limits = Limits {
+        max_backlog: config.inbox.max_backlog,
+        backlog_pause: Duration::from_secs(1),
+        commit: config.server.request_timeout / 3,
+    };
+    let (inbox, task) = Inbox::new(store.clone(), limits, Doorbell::default());
     let endpoint = Endpoint {
         secrets: SigningSecrets::new([SECRET])?,
         account: None,
@@ -135,6 +137,8 @@ async fn left_out() -> anyhow::Result<Serving> {
     let router = router(HttpState {
         store,
         inbox,
+        hints: Hints::default(),
+        room: Room::new(config.server.max_bytes_in_flight),
         ids: Arc::new(TimeSortedIds::new(clock.clone())),
         clock,
         endpoints: Arc::new(BTreeMap::from([(String::new(), endpoint)])),
@@ -161,7 +165,7 @@ async fn left_out() -> anyhow::Result<Serving> {
     let writing = shutdown.hard().clone();
     let service = tokio::runtime::Handle::current().spawn(async move {
         tokio::select! {
-            served = serve(listener, router, stop) => served?,
+            () = serve(listener, router, config.server.max_connections, stop) => {}
             () = task.run(writing) => {}
         }
         Ok(())

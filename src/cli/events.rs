@@ -109,13 +109,19 @@ fn row(event: &EventRecord) -> Vec<String> {
         clean(&event.r#type),
         clean(event.customer.as_deref().unwrap_or_default()),
         event.status.clone(),
-        clean(event.last_error.as_deref().unwrap_or_default()),
+        clean(why(event).unwrap_or_default()),
     ]
 }
 
+/// Why it is where it is. That a dead event waits for a person is said by its status.
+fn why(event: &EventRecord) -> Option<&str> {
+    let waits = event.waits_for.as_deref();
+    let waits = waits.filter(|_| event.status != "dead");
+    waits.or(event.last_error.as_deref())
+}
+
 async fn show(id: &str, around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
-    let config = around.config()?;
-    let store = crate::app::open_store(&config, around.clock.clone()).await?;
+    let store = around.store().await?;
     let Some(mut event) = store.event(id).await? else {
         return Err(missing(id).into());
     };
@@ -128,28 +134,7 @@ async fn show(id: &str, around: &Surroundings, output: &mut Output) -> anyhow::R
     if output.is_json() {
         output.json(&event)?;
     } else {
-        let unapplied = match &event.customer {
-            Some(customer) => {
-                let filter = EventFilter {
-                    status: Some("pending".to_owned()),
-                    customer: Some(customer.clone()),
-                    ..EventFilter::default()
-                };
-                let page = Page {
-                    limit: 100,
-                    starting_after: None,
-                };
-                store.events(&filter, &page).await?.data.len()
-            }
-            None => 0,
-        };
-        let waits = timeline::Waits {
-            settle: config.follow_up.settle,
-            decide_by: config.follow_up.decide_by,
-            unapplied,
-            now: around.clock.now(),
-        };
-        timeline::print(&event, &waits, output)?;
+        timeline::print(&event, output)?;
     }
     store.close().await;
     Ok(Answer::Yes)

@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use super::{Answer, Surroundings};
+use crate::store::Store as _;
 
 pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
     let mut config = around.config()?;

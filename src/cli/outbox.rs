@@ -1,11 +1,11 @@
 //! `billhook outbox`: messages, as they were rendered and where they are.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::failure::Failure;
 use super::output::{Output, clean, clean_lines};
 use super::{Answer, Surroundings};
-use crate::store::{MessageRecord, Page, Store as _};
+use crate::store::{MessageRecord, Page, Resolution, Resolved, Store as _};
 
 /// What may be asked for.
 const STATUSES: [&str; 9] = [
@@ -39,6 +39,28 @@ pub(super) enum Outbox {
         /// The message
         id: String,
     },
+    /// Say what became of a message whose fate nobody knows
+    Resolve {
+        /// The message
+        id: String,
+        /// `sent`: it went out, nothing more is done. `resend`: it goes again, and may so arrive twice
+        resolution: Word,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Word {
+    Sent,
+    Resend,
+}
+
+impl From<Word> for Resolution {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Sent => Self::Sent,
+            Word::Resend => Self::Resend,
+        }
+    }
 }
 
 impl Outbox {
@@ -77,15 +99,33 @@ impl Outbox {
             }
             Self::Show { id } => {
                 let Some(message) = store.message(&id).await? else {
-                    return Err(Failure::No(format!(
-                        "there is no message `{id}`; `billhook outbox list` names those there are"
-                    ))
-                    .into());
+                    return Err(missing(&id).into());
                 };
                 if output.is_json() {
                     output.json(&message)?;
                 } else {
                     show(&message, output)?;
+                }
+            }
+            Self::Resolve { id, resolution } => {
+                let resolved = store.resolve_message(&id, resolution.into()).await?;
+                let message = match resolved {
+                    Resolved::Done => store.message(&id).await?,
+                    Resolved::NotUnknown(status) => {
+                        return Err(not_unknown(&id, &status).into());
+                    }
+                    Resolved::Missing => None,
+                };
+                let Some(message) = message else {
+                    return Err(missing(&id).into());
+                };
+                if output.is_json() {
+                    output.json(&message)?;
+                } else {
+                    output.line(match resolution {
+                        Word::Sent => format!("{id} is sent; nothing more is done about it"),
+                        Word::Resend => format!("{id} goes again as soon as a worker is free"),
+                    })?;
                 }
             }
         }
@@ -94,13 +134,25 @@ impl Outbox {
     }
 }
 
+fn missing(id: &str) -> Failure {
+    Failure::No(format!(
+        "there is no message `{id}`; `billhook outbox list` names those there are"
+    ))
+}
+
+fn not_unknown(id: &str, status: &str) -> Failure {
+    Failure::No(format!(
+        "`{id}` is {status}, and only an unknown message can be resolved; see `billhook outbox show {id}`"
+    ))
+}
+
 fn row(message: &MessageRecord) -> Vec<String> {
     vec![
         clean(&message.id),
         recipient(message),
         clean(&message.subject),
         message.status.clone(),
-        clean(message.reason.as_deref().unwrap_or_default()),
+        why(message).unwrap_or_default(),
         clean(&message.event),
     ]
 }
@@ -113,6 +165,12 @@ pub(super) fn recipient(message: &MessageRecord) -> String {
         .map_or_else(|| message.channel.clone(), clean)
 }
 
+/// What it waits for, which names the reason; else the reason alone.
+pub(super) fn why(message: &MessageRecord) -> Option<String> {
+    let why = message.waits_for.as_ref().or(message.reason.as_ref());
+    why.map(|why| clean(why))
+}
+
 fn show(message: &MessageRecord, output: &mut Output) -> anyhow::Result<()> {
     let mut field = |name: &str, value: Option<&str>| {
         value.map_or(Ok(()), |value| {
@@ -123,8 +181,10 @@ fn show(message: &MessageRecord, output: &mut Output) -> anyhow::Result<()> {
     field("to", Some(&recipient(message)))?;
     field("subject", Some(&message.subject))?;
     field("status", Some(&message.status))?;
+    field("waits", message.waits_for.as_deref())?;
     field("because", message.reason.as_deref())?;
     field("not before", message.not_before.as_deref())?;
+    field("expires", message.expires_at.as_deref())?;
     field("sent", message.sent_at.as_deref())?;
     field("attempts", Some(&message.attempts.to_string()))?;
     field("event", Some(&message.event))?;

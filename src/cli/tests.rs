@@ -28,6 +28,7 @@ fn every_contract_command_is_there() {
         "billhook tools list",
         "billhook tools schema send_email",
         "billhook tools export --check",
+        "billhook doctor --json",
         "billhook migrate",
         "billhook completions bash",
     ] {
@@ -95,6 +96,7 @@ fn the_help_is_short_and_complete() {
       outbox       Look at messages to customers and to the business's own people
       prompts      Read, check and try out the prompts
       tools        Show the tools a model may call, as it sees them
+      doctor       Check what is configured, and say what to do
       migrate      Bring the database's schema up to date
       completions  Print a script that completes billhook's commands in a shell
       help         Print this message or the help of the given subcommand(s)

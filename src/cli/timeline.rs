@@ -1,10 +1,8 @@
 //! An event's story for a person: received, applied, what follows, and what a follow-up still waits for.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::outbox::recipient;
+use super::outbox::{recipient, why};
 use super::output::{Output, clean};
 use crate::clock::Timestamp;
 use crate::store::{EventRecord, MessageRecord, RunRecord, ToolCallRecord};
@@ -12,18 +10,6 @@ use crate::stripe::text::clip;
 
 /// The longest value that is shown on one line.
 const MAX_VALUE_CHARS: usize = 120;
-
-/// What is known about waiting.
-pub(super) struct Waits {
-    /// `follow_up.settle`.
-    pub(super) settle: Duration,
-    /// `follow_up.decide_by`.
-    pub(super) decide_by: Duration,
-    /// Events of the same customer that are not applied yet.
-    pub(super) unapplied: usize,
-    /// The time.
-    pub(super) now: Timestamp,
-}
 
 /// A stored time to the second, as people read it.
 pub(super) fn short(iso: &str) -> String {
@@ -51,7 +37,7 @@ pub(super) fn plain(value: &Value) -> String {
 }
 
 /// Prints the whole story.
-pub(super) fn print(event: &EventRecord, waits: &Waits, output: &mut Output) -> anyhow::Result<()> {
+pub(super) fn print(event: &EventRecord, output: &mut Output) -> anyhow::Result<()> {
     let mode = if event.livemode { "live" } else { "test" };
     output.line(format!(
         "{}  {}  {}",
@@ -83,34 +69,26 @@ pub(super) fn print(event: &EventRecord, waits: &Waits, output: &mut Output) -> 
     applied(event, output)?;
     output.line("")?;
     match &event.run {
-        Some(run) => follow_up(event, run, waits, output),
+        Some(run) => follow_up(event, run, output),
         None => output.line(none(event)),
     }
 }
 
 fn applied(event: &EventRecord, output: &mut Output) -> anyhow::Result<()> {
-    match (event.status.as_str(), event.last_error.as_deref()) {
-        ("pending", _) => return output.line("waits to be applied"),
-        ("ignored", why) => {
-            return output.line(format!(
-                "ignored: {}",
-                clean(why.unwrap_or("nobody handles it"))
-            ));
-        }
-        (status @ ("retrying" | "dead"), why) => output.line(format!(
-            "{status} after {} failed tries: {}{}",
-            event.attempts,
-            clean(why.unwrap_or("no reason was kept")),
-            if status == "dead" {
-                format!(
-                    "; when the cause is gone, `billhook events retry {}`",
-                    clean(&event.id)
-                )
-            } else {
-                String::new()
-            }
-        ))?,
-        _ => {}
+    if event.status == "ignored" {
+        let why = event.last_error.as_deref();
+        return output.line(format!(
+            "ignored: {}",
+            clean(why.unwrap_or("nobody handles it"))
+        ));
+    }
+    // Of an applied event it is the follow-up that waits; it says so below.
+    if let Some(waits) = event
+        .waits_for
+        .as_deref()
+        .filter(|_| event.status != "applied")
+    {
+        output.line(format!("{}: {}", event.status, clean(waits)))?;
     }
     if event.changes.is_empty() {
         if matches!(event.status.as_str(), "applied" | "done") {
@@ -150,12 +128,7 @@ fn none(event: &EventRecord) -> &'static str {
     }
 }
 
-fn follow_up(
-    event: &EventRecord,
-    run: &RunRecord,
-    waits: &Waits,
-    output: &mut Output,
-) -> anyhow::Result<()> {
+fn follow_up(event: &EventRecord, run: &RunRecord, output: &mut Output) -> anyhow::Result<()> {
     output.line(format!(
         "follow-up {} by playbook {}: {}",
         clean(&run.id),
@@ -169,10 +142,11 @@ fn follow_up(
             clean(&run.event)
         ))?;
     }
-    if let Some(waiting) = waiting(event, run, waits) {
-        output.line(format!("  {waiting}"))?;
+    if let Some(waits) = &run.waits_for {
+        output.line(format!("  {}", clean(waits)))?;
     }
-    if let Some(reason) = &run.reason {
+    // While it waits, what it waits for says why.
+    if let Some(reason) = run.reason.as_ref().filter(|_| run.ended_at.is_some()) {
         output.line(format!("  because: {}", clean(reason)))?;
     }
     if let Some(model) = &run.model {
@@ -197,7 +171,7 @@ fn follow_up(
         output.line("  nobody could be written to: the customer has no address on file")?;
     }
     for message in &event.messages {
-        output.line(format!("  {}", describe_message(message, waits.now)))?;
+        output.line(format!("  {}", describe_message(message)))?;
     }
     if event.tool_calls.is_empty() && run.status == "done" {
         output.line("  nothing was owed and nothing was asked for")?;
@@ -210,41 +184,6 @@ pub(super) fn nobody_to_write_to(calls: &[ToolCallRecord]) -> bool {
     calls
         .iter()
         .any(|call| call.rule.as_deref() == Some("no_recipient"))
-}
-
-/// What a follow-up that is not over waits for.
-fn waiting(event: &EventRecord, run: &RunRecord, waits: &Waits) -> Option<String> {
-    let due = parse(&run.due_at)?;
-    let received = parse(&event.received_at)?;
-    match run.status.as_str() {
-        "waiting" if waits.now < due => {
-            let settled = received.plus(waits.settle);
-            Some(if run.started_at.is_some() {
-                format!("its last try failed; it is tried again at {due}")
-            } else if run.event == event.id && due > settled {
-                format!(
-                    "waits until {due}: the invoice of this payment may still arrive and take over"
-                )
-            } else {
-                format!(
-                    "waits for its settle window until {due}: events about the same fact gather"
-                )
-            })
-        }
-        "waiting" if waits.unapplied > 0 => Some(format!(
-            "is due since {due} and waits for {} received events of this customer to be applied",
-            waits.unapplied
-        )),
-        "waiting" => Some(format!(
-            "is due since {due} and waits for a worker, or for another follow-up of this customer"
-        )),
-        "running" => Some("is being decided now".to_owned()),
-        "deferred" => Some(format!(
-            "waits for the model, which is asked again at {due}; about {} the rules decide instead",
-            received.plus(waits.settle).plus(waits.decide_by)
-        )),
-        _ => None,
-    }
 }
 
 fn describe(call: &ToolCallRecord) -> String {
@@ -263,20 +202,12 @@ fn describe(call: &ToolCallRecord) -> String {
     format!("{}  {}", short(&call.at), parts.join(", "))
 }
 
-fn describe_message(message: &MessageRecord, now: Timestamp) -> String {
+fn describe_message(message: &MessageRecord) -> String {
     let status = match &message.sent_at {
         Some(sent) => format!("{} at {}", message.status, short(sent)),
         None => message.status.clone(),
     };
-    let later = message
-        .not_before
-        .as_deref()
-        .filter(|moment| parse(moment).is_some_and(|moment| moment > now));
-    let parts = [
-        Some(status),
-        later.map(|moment| format!("not before {}", short(moment))),
-        message.reason.as_deref().map(clean),
-    ];
+    let parts = [Some(status), why(message)];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!(
         "message {} to {} \"{}\": {}",

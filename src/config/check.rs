@@ -116,6 +116,7 @@ impl Config {
     fn check_amounts_of_work(&self) -> Result<(), Refusal> {
         for (key, value) in [
             ("server.max_body", self.server.max_body),
+            ("server.max_connections", self.server.max_connections),
             ("follow_up.concurrency", self.follow_up.concurrency),
             ("worker.batch", self.worker.batch),
             (
@@ -133,6 +134,8 @@ impl Config {
         }
         for (key, value) in [
             ("server.request_timeout", self.server.request_timeout),
+            ("redis.timeout", self.redis.timeout),
+            ("database.timeout", self.database.timeout),
             ("model.attempt_timeout", self.model.attempt_timeout),
             ("model.run_timeout", self.model.run_timeout),
             ("worker.lease", self.worker.lease),
@@ -141,6 +144,13 @@ impl Config {
             ("outbox.expire", self.outbox.expire),
         ] {
             positive(key, value)?;
+        }
+        // A body's memory grows by doubling while it is read.
+        if self.server.max_bytes_in_flight < self.server.max_body.saturating_mul(2) {
+            return refuse(
+                "server.max_bytes_in_flight",
+                "it must be at least twice server.max_body",
+            );
         }
         if self.worker.poll >= self.worker.lease {
             return refuse("worker.lease", "it must be longer than worker.poll");

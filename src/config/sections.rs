@@ -33,6 +33,10 @@ pub struct ServerConfig {
     pub shutdown_timeout: Duration,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
+    /// The bytes of all bodies that may be in memory at once.
+    pub max_bytes_in_flight: usize,
+    /// Connections open at once.
+    pub max_connections: usize,
 }
 
 /// Section `database`.
@@ -44,6 +48,9 @@ pub struct DatabaseConfig {
     pub url: ServiceUrl,
     /// Whether the schema is brought up to date at start.
     pub migrate: bool,
+    /// How long PostgreSQL may take for one statement.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
 }
 
 /// Section `redis`.
@@ -53,6 +60,12 @@ pub struct RedisConfig {
     /// Where Redis is; none means that billhook does without.
     #[serde(deserialize_with = "values::optional")]
     pub url: Option<ServiceUrl>,
+    /// How long a request may wait for it.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
+    /// How long a committed delivery is remembered; zero means not at all.
+    #[serde(deserialize_with = "values::duration")]
+    pub remember: Duration,
 }
 
 /// Section `model`.
@@ -212,11 +225,15 @@ impl HighValue {
 }
 
 /// Section `caps`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CapsConfig {
+    /// Mails that one customer may get in a day.
+    pub mails_per_customer_per_day: u32,
     /// Failure mails that one address may get in a day.
     pub failure_mails_per_recipient_per_day: u32,
+    /// Mails that one playbook may send in an hour.
+    pub mails_per_playbook_per_hour: u32,
 }
 
 /// Section `inbox`.

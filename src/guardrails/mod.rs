@@ -8,3 +8,4 @@ pub mod limits;
 pub mod mandatory;
 pub mod occurrence;
 pub mod precondition;
+pub mod recipient;

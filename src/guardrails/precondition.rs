@@ -1,10 +1,15 @@
 //! Whether a follow-up is still right: asked of the current state when it is claimed, when it finishes and when it is
 //! sent, never of the state at the time it was planned.
+//!
+//! Which fact ends what is data: the table in `stops.rs`.
+
+pub mod stops;
 
 use serde::{Deserialize, Serialize};
 
+use self::stops::{Reach, STOPS};
 use crate::guardrails::derive::access::Access;
-use crate::guardrails::derive::order::{Order, OrderStatus};
+use crate::guardrails::derive::order::Order;
 use crate::stripe::view::View;
 
 /// Why a message is sent or a run is made; which facts end it hangs on this.
@@ -85,57 +90,25 @@ pub struct Standing {
     pub schedule: Option<serde_json::Value>,
 }
 
-fn status(row: Option<&(String, View)>) -> Option<&str> {
-    row.and_then(|(_, row)| row.text("status"))
-}
-
-/// Says why a follow-up is not right any more, or nothing if it is.
+/// Says why a run, or a mail to a customer, is not right any more, or nothing if it is.
 ///
 /// What is not known does not end anything: a mail that is owed is not dropped because an object never arrived.
 pub fn fallen(purpose: Purpose, standing: &Standing) -> Option<String> {
-    let deleted = standing
-        .customer
-        .as_ref()
-        .is_some_and(|(_, row)| row.flag("deleted") == Some(true));
-    if deleted && purpose != Purpose::PaymentSucceeded {
-        return Some("the customer was deleted".to_owned());
-    }
-    let ended = matches!(
-        status(standing.subscription.as_ref()),
-        Some("canceled" | "incomplete_expired")
-    );
-    match purpose {
-        Purpose::PaymentSucceeded => None,
-        Purpose::PaymentFailed => match status(standing.payment_intent.as_ref()) {
-            Some(status @ ("succeeded" | "canceled" | "processing" | "requires_capture")) => {
-                Some(format!("the payment is {status} now"))
-            }
-            _ => standing
-                .order
-                .as_ref()
-                .filter(|order| matches!(order.status, OrderStatus::Paid | OrderStatus::Authorized))
-                .map(|order| format!("order {} was paid by another payment", order.id)),
-        },
-        Purpose::InvoicePaymentFailed => match status(standing.invoice.as_ref()) {
-            Some("open") | None if ended => Some("the subscription has ended".to_owned()),
-            Some("open") | None => None,
-            Some(status) => Some(format!("the invoice is {status} now")),
-        },
-        Purpose::SubscriptionPastDue => match status(standing.subscription.as_ref()) {
-            Some("past_due") | None => None,
-            Some(status) => Some(format!("the subscription is {status} now")),
-        },
-        Purpose::SubscriptionEnded => match status(standing.subscription.as_ref()) {
-            Some("canceled") | None => None,
-            Some(status) => Some(format!("the subscription is {status} now")),
-        },
-        Purpose::WinbackDue => match &standing.access {
-            Some(Access::Granted { subscription, .. } | Access::Grace { subscription, .. }) => {
-                Some(format!(
-                    "the customer is back with subscription {subscription}"
-                ))
-            }
-            Some(Access::Denied { .. }) | None => None,
-        },
-    }
+    first(purpose, Reach::Mails, standing)
 }
+
+/// The same for a notice to colleagues that is ready to go. Less ends it: what is no news to the customer any more may
+/// still be news to them.
+pub fn fallen_for_notice(purpose: Purpose, standing: &Standing) -> Option<String> {
+    first(purpose, Reach::Everything, standing)
+}
+
+fn first(purpose: Purpose, reach: Reach, standing: &Standing) -> Option<String> {
+    STOPS
+        .iter()
+        .filter(|stop| stop.reach(purpose) >= Some(reach))
+        .find_map(|stop| stop.holds(standing))
+}
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,9 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
         None => None,
     };
     if let Some(problem) = problem {
-        span.in_scope(|| log(&problem));
+        if let Some(silent) = app.quiet.speak(problem.name, started) {
+            span.in_scope(|| log(&problem, silent));
+        }
         response = render(response, &problem, &id);
     }
 
@@ -77,17 +79,23 @@ fn render(response: Response, problem: &Problem, id: &str) -> Response {
     Response::from_parts(parts, Body::from(problem.body(id).to_string()))
 }
 
-/// The problem's name and causes, never its detail: that may repeat what a caller wrote.
-fn log(problem: &Problem) {
+/// The problem's name and causes, never its detail: that may repeat what a caller wrote. `silent` of its kind were not
+/// logged since the last line.
+fn log(problem: &Problem, silent: u64) {
     let (status, name, causes) = (problem.status.as_u16(), problem.name, problem.causes());
     if problem.status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(http.status = status, problem = name, error = %causes, "request failed");
+        tracing::error!(http.status = status, problem = name, error = %causes, silent, "request failed");
     } else if problem.status.is_server_error() {
-        tracing::warn!(http.status = status, problem = name, error = %causes, "request cannot be served now");
+        tracing::warn!(http.status = status, problem = name, error = %causes, silent, "request cannot be served now");
     } else if problem.source.is_some() {
-        tracing::warn!(http.status = status, problem = name, error = %causes, "request refused");
+        tracing::warn!(http.status = status, problem = name, error = %causes, silent, "request refused");
     } else {
-        tracing::info!(http.status = status, problem = name, "request refused");
+        tracing::info!(
+            http.status = status,
+            problem = name,
+            silent,
+            "request refused"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! Liveness, readiness and metrics. These answer without a token and say nothing about any customer.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::problem::Problem;
+use crate::inbox::InboxError;
 use crate::store::{Census, StoreError};
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,6 +24,7 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// What can be counted, and every status that is shown even when it has none: a series that vanishes keeps its last
 /// value in many a dashboard.
 const EVENTS: &[&str] = &["pending", "applied", "retrying", "dead"];
+const STAGES: &[&str] = &["apply", "follow_up"];
 const RUNS: &[&str] = &["waiting", "running", "deferred"];
 const MESSAGES: &[&str] = &["pending", "sending", "unknown", "held", "failed"];
 
@@ -37,33 +40,37 @@ async fn live() -> Json<Value> {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
-    let (database, migrations, mut cause) = match app.state.store.check().await {
-        Ok(()) => ("ok", "ok", None),
+    let redis = app.state.hints.redis_answers();
+    let checks = |database, migrations, backlog| {
+        let mut checks =
+            json!({ "database": database, "migrations": migrations, "backlog": backlog });
+        if let (Some(answers), Some(checks)) = (redis, checks.as_object_mut()) {
+            // To be seen, and no reason to send deliveries elsewhere: without Redis everything is only slower.
+            let redis = if answers { "ok" } else { "away" };
+            checks.insert("redis".to_owned(), redis.into());
+        }
+        checks
+    };
+    match app.state.store.check().await {
+        Ok(()) => {}
         Err(error @ (StoreError::SchemaTooNew { .. } | StoreError::SchemaMissing)) => {
-            ("ok", "failing", Some(error))
+            return Err(not_ready(checks("ok", "failing", "unknown"), error));
         }
-        Err(error) => ("failing", "unknown", Some(error)),
-    };
-    let bound = app.state.inbox.max_backlog();
-    let backlog = if cause.is_some() {
-        "unknown"
-    } else {
-        match app.state.store.backlog(bound.saturating_add(1)).await {
-            Ok(backlog) if backlog <= bound => "ok",
-            Ok(backlog) => {
-                cause = Some(StoreError::Backlog(backlog));
-                "failing"
-            }
-            Err(error) => {
-                cause = Some(error);
-                "unknown"
-            }
-        }
-    };
-    let checks = json!({ "database": database, "migrations": migrations, "backlog": backlog });
-    let Some(cause) = cause else {
-        return Ok(Json(json!({ "status": "ok", "checks": checks })));
-    };
+        Err(error) => return Err(not_ready(checks("failing", "unknown", "unknown"), error)),
+    }
+    // The writer's own answer: whoever may ask for this must not be able to make the database count.
+    if app.state.inbox.is_full().await {
+        return Err(not_ready(
+            checks("ok", "ok", "failing"),
+            InboxError::Backlog,
+        ));
+    }
+    Ok(Json(
+        json!({ "status": "ok", "checks": checks("ok", "ok", "ok") }),
+    ))
+}
+
+fn not_ready(checks: Value, cause: impl Error + Send + Sync + 'static) -> Problem {
     let mut problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "not-ready",
@@ -73,7 +80,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
     .retry_after(Duration::from_secs(5))
     .caused_by(cause);
     problem.members.push(("checks", checks));
-    Err(problem)
+    problem
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
@@ -102,21 +109,28 @@ fn gauges(census: &Census) -> String {
         &mut text,
         "billhook_events",
         "Events that are not over, by status.",
-        EVENTS,
+        ("status", EVENTS),
         &census.events,
+    );
+    gauge(
+        &mut text,
+        "billhook_dead_events",
+        "Events that wait for `events retry`, by the stage that failed.",
+        ("stage", STAGES),
+        &census.dead,
     );
     gauge(
         &mut text,
         "billhook_runs",
         "Runs that are not over, by status.",
-        RUNS,
+        ("status", RUNS),
         &census.runs,
     );
     gauge(
         &mut text,
         "billhook_messages",
         "Messages that are not over, by status.",
-        MESSAGES,
+        ("status", MESSAGES),
         &census.messages,
     );
     text
@@ -126,19 +140,15 @@ fn gauge(
     text: &mut String,
     name: &str,
     help: &str,
-    known: &[&str],
+    (label, known): (&str, &[&str]),
     counts: &BTreeMap<String, u64>,
 ) {
-    let mut all: BTreeMap<&str, u64> = known.iter().map(|status| (*status, 0)).collect();
-    all.extend(
-        counts
-            .iter()
-            .map(|(status, count)| (status.as_str(), *count)),
-    );
+    let mut all: BTreeMap<&str, u64> = known.iter().map(|value| (*value, 0)).collect();
+    all.extend(counts.iter().map(|(value, count)| (value.as_str(), *count)));
     let mut lines = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
-    for (status, count) in all {
+    for (value, count) in all {
         // Writing into a string cannot fail.
-        if writeln!(lines, "{name}{{status=\"{status}\"}} {count}").is_err() {
+        if writeln!(lines, "{name}{{{label}=\"{value}\"}} {count}").is_err() {
             return;
         }
     }

@@ -11,6 +11,8 @@ mod failures;
 mod health;
 mod problem;
 mod query;
+mod quiet;
+mod seats;
 pub mod serve;
 pub mod shapes;
 #[cfg(test)]
@@ -30,9 +32,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use self::failures::FailedVerifications;
+use self::quiet::Quiet;
 use crate::clock::Clock;
+use crate::hints::Hints;
 use crate::ids::IdSource;
-use crate::inbox::{Admission, Inbox};
+use crate::inbox::{Admission, Inbox, Room};
 use crate::store::Store;
 use crate::stripe::signature::SigningSecrets;
 
@@ -65,6 +69,10 @@ pub struct HttpState {
     pub store: Arc<dyn Store>,
     /// The way in.
     pub inbox: Inbox,
+    /// What other processes know.
+    pub hints: Hints,
+    /// How many bytes of deliveries may be in memory.
+    pub room: Room,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Makes request ids.
@@ -89,16 +97,22 @@ pub struct HttpState {
 struct App {
     state: HttpState,
     failures: FailedVerifications,
+    quiet: Quiet,
 }
 
 /// All routes. Serve it with [`serve::serve`], which says who connects.
 pub fn router(state: HttpState) -> Router {
+    // `envelope` makes a problem with `Retry-After` of it, as of every other bare status.
     let time_limit = TimeoutLayer::with_status_code(
         StatusCode::SERVICE_UNAVAILABLE,
         state.limits.request_timeout,
     );
     let app = Arc::new(App {
-        failures: FailedVerifications::new(state.limits.max_failed_verifications_per_minute),
+        failures: FailedVerifications::new(
+            state.limits.max_failed_verifications_per_minute,
+            state.hints.counts.clone(),
+        ),
+        quiet: Quiet::default(),
         state,
     });
     let api = api::routes().route_layer(middleware::from_fn_with_state(

@@ -1,180 +1,313 @@
-//! Serving a router on a socket, and ending orderly.
+//! Serving a router on a socket: how many may be connected, what one connection may cost, and ending orderly.
 //!
-//! Owns the time a connection may be open without a request in the works: a client that never finishes its headers, or
-//! keeps an idle connection, is closed after one to two such times. What a request itself may cost is the router's business.
+//! Owns the time a client may take for its headers, for a next request, and for reading its answer; a client that takes
+//! longer is cut off. What a request itself may cost is the router's business. HTTP/1 only: nobody who posts here needs
+//! more, and the streams of one HTTP/2 connection would have to be bounded once more.
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::serve::{IncomingStream, Listener};
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
-/// How long a connection may be open without a request whose headers are complete.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+use super::seats::{Seat, Seats};
 
-/// Serves until `stop`; then takes no new connection, and ends when those that are open have their answers.
+/// How many bytes of a request or an answer one connection may hold back in each direction. Headers that are longer
+/// are answered 431: Stripe's have some 500 bytes, a browser's cookies a few thousand.
+pub const CONNECTION_BUFFER: usize = 32 << 10;
+
+/// What clients are waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For the headers of the next request to be complete.
+    headers: Duration,
+    /// For the client to take what was written to it.
+    answer: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    headers: Duration::from_secs(30),
+    answer: Duration::from_secs(30),
+};
+
+/// How long to wait where the system cannot take a connection: out of files or memory.
+const OUT_OF_FILES: Duration = Duration::from_millis(100);
+
+/// Serves at most `max_connections` at once until `stop`; then takes no new connection, and ends when those that are
+/// open have their answers.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    max_connections: usize,
     stop: CancellationToken,
-) -> io::Result<()> {
-    serve_with(listener, router, stop, HEADER_TIMEOUT).await
+) {
+    serve_with(
+        listener,
+        router,
+        Seats::new(max_connections),
+        stop,
+        PATIENCE,
+    )
+    .await;
 }
 
 async fn serve_with(
     listener: TcpListener,
     router: Router,
+    seats: Arc<Seats>,
     stop: CancellationToken,
-    header_timeout: Duration,
-) -> io::Result<()> {
-    let router = router.layer(middleware::from_fn(note_request));
-    let listener = TimedListener {
-        listener,
-        header_timeout,
-    };
-    axum::serve(
-        listener,
-        router.into_make_service_with_connect_info::<Peer>(),
-    )
-    .with_graceful_shutdown(stop.cancelled_owned())
-    .await
-}
-
-/// Tells the connection that its headers came, and the routes who sent them.
-async fn note_request(mut request: Request, next: Next) -> Response {
-    let Some(ConnectInfo(peer)) = request.extensions_mut().remove::<ConnectInfo<Peer>>() else {
-        return next.run(request).await;
-    };
-    request.extensions_mut().insert(ConnectInfo(peer.address));
-    let _working = Working::new(peer.requests);
-    next.run(request).await
-}
-
-/// The requests of one connection.
-#[derive(Default)]
-struct Requests {
-    /// Those whose headers came and whose answers did not leave yet.
-    open: AtomicU32,
-    /// All that ever came.
-    total: AtomicU32,
-}
-
-/// Counts a request as long as it is answered, also when its client goes away meanwhile.
-struct Working(Arc<Requests>);
-
-impl Working {
-    fn new(requests: Arc<Requests>) -> Self {
-        requests.open.fetch_add(1, Ordering::Relaxed);
-        requests.total.fetch_add(1, Ordering::Relaxed);
-        Self(requests)
-    }
-}
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Who is at the other end, and what they wait for.
-#[derive(Clone)]
-struct Peer {
-    address: SocketAddr,
-    requests: Arc<Requests>,
-}
-
-impl Connected<IncomingStream<'_, TimedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TimedListener>) -> Self {
-        Self {
-            address: *stream.remote_addr(),
-            requests: Arc::clone(&stream.io().requests),
-        }
-    }
-}
-
-struct TimedListener {
-    listener: TcpListener,
-    header_timeout: Duration,
-}
-
-impl Listener for TimedListener {
-    type Io = TimedStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TimedStream, SocketAddr) {
-        // Errors such as too many open files are waited out in there.
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "answers on this connection may be held back a moment");
-        }
-        let stream = TimedStream {
-            stream,
-            header_timeout: self.header_timeout,
-            requests: Arc::default(),
-            deadline: Box::pin(tokio::time::sleep(self.header_timeout)),
-            seen: 0,
+    patience: Patience,
+) {
+    let connections = TaskTracker::new();
+    while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener, &seats)).await {
+        // A client without a seat is accepted and waits here: at most one does, the others wait in the system's queue.
+        let Some(seat) = stop.run_until_cancelled(seats.take()).await else {
+            break;
         };
-        (stream, address)
+        let (router, stop) = (router.clone(), stop.clone());
+        connections.spawn(connection(stream, peer, router, seat, stop, patience));
     }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+async fn accept(listener: &TcpListener, seats: &Seats) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // The client went away before it was taken.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be taken now; raise the limit of open files (ulimit -n) or lower `server.max_connections`");
+                seats.make_room();
+                sleep(OUT_OF_FILES).await;
+            }
+        }
     }
 }
 
-/// A connection that ends when its next request takes too long to arrive.
-struct TimedStream {
+/// One connection from its first byte to its last.
+async fn connection(
     stream: TcpStream,
-    header_timeout: Duration,
-    requests: Arc<Requests>,
-    deadline: Pin<Box<Sleep>>,
-    /// How many requests had come when the deadline was set without one in the works.
-    seen: u32,
+    peer: SocketAddr,
+    router: Router,
+    seat: Arc<Seat>,
+    stop: CancellationToken,
+    patience: Patience,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "answers on this connection may be held back a moment");
+    }
+    let io = TokioIo::new(Steady::new(stream, patience.answer));
+    let of_requests = Arc::clone(&seat);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (arriving, leaving) = (Arc::clone(&of_requests), Arc::clone(&of_requests));
+        let mut request: Request = request.map(|body| Body::new(Arriving::new(body, arriving)));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = router.clone().oneshot(request);
+        async move {
+            answer.await.map(|answer: Response| {
+                answer.map(|body| Leaving {
+                    body,
+                    seat: leaving,
+                })
+            })
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.headers)
+        .max_buf_size(CONNECTION_BUFFER)
+        .serve_connection(io, service);
+    let mut served = std::pin::pin!(served);
+    let leave = async {
+        tokio::select! {
+            () = seat.is_needed() => seat.waits(),
+            () = stop.cancelled() => false,
+        }
+    };
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        at_once = leave => {
+            if at_once {
+                return;
+            }
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        // Strangers break connections all day.
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a connection broke"
+        );
+    }
 }
 
-impl AsyncRead for TimedStream {
+/// The body of a request, on its way in: while it arrives its client is waited for.
+struct Arriving {
+    body: Incoming,
+    seat: Arc<Seat>,
+}
+
+impl Arriving {
+    fn new(body: Incoming, seat: Arc<Seat>) -> Self {
+        seat.wait();
+        let arriving = Self { body, seat };
+        arriving.look();
+        arriving
+    }
+
+    fn look(&self) {
+        if self.body.is_end_stream() {
+            self.seat.serve();
+        }
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.look();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Arriving {
+    /// All of it was read, or nobody wants the rest.
+    fn drop(&mut self) {
+        self.seat.serve();
+    }
+}
+
+/// The body of an answer, on its way out. When it has left the client is waited for again.
+struct Leaving {
+    body: Body,
+    seat: Arc<Seat>,
+}
+
+impl HttpBody for Leaving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.seat.wait();
+    }
+}
+
+/// A stream that ends when the other side does not take what is written to it.
+///
+/// Whoever takes a little now and then does not gain time by it: the time begins when a write has to wait, and ends
+/// only with a write that goes through as a whole.
+struct Steady {
+    stream: TcpStream,
+    patience: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Steady {
+    fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            deadline: None,
+        }
+    }
+
+    /// What became of a write of `length` bytes.
+    fn wrote(
+        &mut self,
+        context: &mut Context<'_>,
+        length: usize,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(taken)) = &written
+            && *taken >= length
+        {
+            self.deadline = None;
+            return written;
+        }
+        let patience = self.patience;
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
+        if deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Ready(ready!(written))
+    }
+}
+
+impl AsyncRead for Steady {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Whether bytes come or not: a client that sends one at a time must not keep the connection for ever. And always,
-        // also with a request in the works: hyper may not read again before the deadline itself wakes it.
-        while self.deadline.as_mut().poll(context).is_ready() {
-            let open = self.requests.open.load(Ordering::Relaxed) > 0;
-            let total = self.requests.total.load(Ordering::Relaxed);
-            if !open && total == self.seen {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            // Its requests had their own time limit. The next one gets a whole new deadline.
-            self.seen = if open { self.seen } else { total };
-            let deadline = Instant::now() + self.header_timeout;
-            self.deadline.as_mut().reset(deadline);
-        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for TimedStream {
+impl AsyncWrite for Steady {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(context, bytes.len(), written)
     }
 
     fn poll_write_vectored(
@@ -182,7 +315,9 @@ impl AsyncWrite for TimedStream {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        let length = parts.iter().map(|part| part.len()).sum();
+        self.wrote(context, length, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -195,112 +330,5 @@ impl AsyncWrite for TimedStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    const SHORT: Duration = Duration::from_millis(150);
-
-    fn router() -> Router {
-        Router::new()
-            .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }))
-            .route(
-                "/slow",
-                get(|| async {
-                    tokio::time::sleep(SHORT * 3).await;
-                    "slow answer"
-                }),
-            )
-    }
-
-    async fn served(
-        header_timeout: Duration,
-        work: impl AsyncFnOnce(TcpStream, CancellationToken),
-    ) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let working = async {
-            let stream = TcpStream::connect(address).await.unwrap();
-            work(stream, stop.clone()).await;
-            stop.cancel();
-        };
-        let serving = serve_with(listener, router(), stop.clone(), header_timeout);
-        let both = async { tokio::join!(serving, working).0 };
-        tokio::time::timeout(Duration::from_secs(30), both)
-            .await
-            .unwrap()
-            .unwrap();
-    }
-
-    async fn rest(stream: &mut TcpStream) -> String {
-        let mut text = Vec::new();
-        let ended = stream.read_to_end(&mut text).await;
-        assert!(ended.is_ok() || text.is_empty(), "{ended:?}");
-        String::from_utf8(text).unwrap()
-    }
-
-    #[tokio::test]
-    async fn routes_know_who_connects() {
-        served(HEADER_TIMEOUT, async |mut stream, _| {
-            stream
-                .write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                .await
-                .unwrap();
-            assert!(rest(&mut stream).await.ends_with("127.0.0.1"));
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn a_client_that_drips_its_headers_is_closed() {
-        served(SHORT, async |mut stream, _| {
-            stream.write_all(b"GET /peer HTTP/1.1\r\n").await.unwrap();
-            let (mut reader, mut writer) = stream.split();
-            let dripping = async {
-                while writer.write_all(b"X: y\r\n").await.is_ok() {
-                    tokio::time::sleep(SHORT / 10).await;
-                }
-            };
-            let mut answer = Vec::new();
-            tokio::select! {
-                () = dripping => {}
-                _ended = reader.read_to_end(&mut answer) => {}
-            }
-            assert!(!answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn a_request_in_the_works_is_not_cut_off_and_an_idle_connection_is() {
-        served(SHORT, async |mut stream, _| {
-            stream
-                .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .unwrap();
-            // Without `Connection: close` the end comes only from the deadline of the next request.
-            assert!(rest(&mut stream).await.ends_with("slow answer"));
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn a_stop_waits_for_the_answer() {
-        served(HEADER_TIMEOUT, async |mut stream, stop| {
-            stream
-                .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .unwrap();
-            tokio::time::sleep(SHORT).await;
-            stop.cancel();
-            assert!(rest(&mut stream).await.ends_with("slow answer"));
-        })
-        .await;
     }
 }

@@ -3,7 +3,7 @@
 //! A handler that holds a [`VerifiedEvent`] cannot have skipped the signature: the extractor is the only way to make
 //! one. Nothing here looks into the event, and nothing here answers 200 before the inbox did.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::{App, Endpoint};
 use crate::clock::Timestamp;
-use crate::inbox::InboxError;
+use crate::inbox::{InboxError, NoRoom, Share};
 use crate::store::{Accepted, Delivery};
 use crate::stripe::event::{Event, EventError};
 use crate::stripe::signature::{SignatureError, verify};
@@ -44,7 +44,7 @@ async fn receive(
 ) -> Result<Json<Value>, Problem> {
     let VerifiedEvent {
         event,
-        body,
+        body: Bounded { bytes: body, share },
         endpoint,
         endpoint_account,
         received_at,
@@ -62,7 +62,12 @@ async fn receive(
         body,
         ignored,
     };
-    let accepted = app.state.inbox.accept(delivery).await.map_err(refusal)?;
+    let accepted = app
+        .state
+        .inbox
+        .accept(delivery, share)
+        .await
+        .map_err(refusal)?;
     tracing::debug!(event.id = %id, ?accepted, "delivery stored");
     let status = match accepted {
         Accepted::Accepted => "accepted",
@@ -81,7 +86,7 @@ fn refusal(error: InboxError) -> Problem {
             "too many events wait to be applied; the delivery was not stored, send it again later",
         )
         .retry_after(Duration::from_secs(30)),
-        InboxError::Unavailable(_) | InboxError::Closed => Problem::new(
+        InboxError::Unavailable(_) | InboxError::Late | InboxError::Closed => Problem::new(
             unavailable,
             "unavailable",
             "The delivery could not be stored",
@@ -94,8 +99,9 @@ fn refusal(error: InboxError) -> Problem {
 
 /// An event whose signature was verified over the bytes as they came.
 struct VerifiedEvent {
+    /// Its envelope: what the object says is in the body.
     event: Event,
-    body: Vec<u8>,
+    body: Bounded,
     endpoint: String,
     endpoint_account: Option<String>,
     received_at: Timestamp,
@@ -118,18 +124,17 @@ impl FromRequest<Arc<App>> for VerifiedEvent {
             .get(&name)
             .ok_or_else(|| Problem::missing("webhook endpoint"))?;
         let (parts, body) = request.into_parts();
-        let body = read(&parts.headers, body, app.state.limits.max_body).await?;
+        let share = app.state.room.share();
+        let body = read(&parts.headers, body, app.state.limits.max_body, share).await?;
         let received_at = app.state.clock.now();
-        if let Err(error) = check(app, endpoint, &parts.headers, &body, received_at) {
+        if let Err(error) = check(app, endpoint, &parts.headers, &body.bytes, received_at) {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-            return Err(unverified(
-                app,
-                peer.map(|ConnectInfo(peer)| *peer),
-                received_at,
-                error,
-            ));
+            let peer = peer.map(|ConnectInfo(peer)| peer.ip());
+            return Err(unverified(app, peer, received_at, error).await);
         }
-        let event = Event::parse(&body, received_at).map_err(|error| no_event(&error))?;
+        let event = Event::parse(&body.bytes, received_at)
+            .map_err(|error| no_event(&error))?
+            .without_content();
         Ok(Self {
             event,
             body,
@@ -165,8 +170,19 @@ fn check(
     )
 }
 
-/// The body, never more of it in memory than `limit`.
-async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+/// A body that has its place in memory.
+struct Bounded {
+    bytes: Vec<u8>,
+    share: Share,
+}
+
+/// The body, never more of it in memory than `limit`, and not more than all bodies together may have.
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    mut share: Share,
+) -> Result<Bounded, Problem> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
@@ -175,7 +191,7 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, 
     if announced > drain_limit {
         return Err(too_large(limit));
     }
-    let mut kept = Vec::with_capacity(announced.min(limit));
+    let mut bytes = Vec::new();
     let mut length = 0_usize;
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
@@ -193,16 +209,30 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, 
             break;
         }
         if length > limit {
-            kept = Vec::new();
+            bytes = Vec::new();
         } else {
-            kept.extend_from_slice(&chunk);
+            bytes.extend_from_slice(&chunk);
         }
+        share.cover(bytes.capacity()).map_err(no_room)?;
     }
     if length > limit {
-        Err(too_large(limit))
-    } else {
-        Ok(kept)
+        return Err(too_large(limit));
     }
+    // It may stand in the inbox's queue for a while, and a vector grows by doubling.
+    bytes.shrink_to_fit();
+    share.cover(bytes.capacity()).map_err(no_room)?;
+    Ok(Bounded { bytes, share })
+}
+
+fn no_room(error: NoRoom) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Too many deliveries at once",
+        "too many deliveries are being taken in; this one was not stored, send it again later",
+    )
+    .retry_after(Duration::from_secs(5))
+    .caused_by(error)
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -215,13 +245,13 @@ fn too_large(limit: usize) -> Problem {
 }
 
 /// 401, or 429 once the address has failed too often. The valid never come here.
-fn unverified(
+async fn unverified(
     app: &App,
-    peer: Option<SocketAddr>,
+    peer: Option<IpAddr>,
     now: Timestamp,
     error: SignatureError,
 ) -> Problem {
-    if let Some(wait) = app.failures.record(peer.map(|peer| peer.ip()), now) {
+    if let Some(wait) = app.failures.record(peer, now).await {
         return Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-failures",

@@ -27,6 +27,7 @@ pub(crate) struct Held {
     /// Every `event` panics.
     pub(crate) panics: bool,
     pub(crate) events: BTreeMap<String, EventRecord>,
+    pub(crate) messages: BTreeMap<String, MessageRecord>,
     pub(crate) objects: Vec<ObjectRow>,
     pub(crate) census: Census,
     /// The lists that were asked for, as `verb parameters`.
@@ -113,6 +114,25 @@ impl Store for FakeStore {
         Ok(Retried::Retrying)
     }
 
+    async fn resolve_message(
+        &self,
+        id: &str,
+        resolution: Resolution,
+    ) -> Result<Resolved, StoreError> {
+        let mut held = self.working()?;
+        let Some(message) = held.messages.get_mut(id) else {
+            return Ok(Resolved::Missing);
+        };
+        if message.status != "unknown" {
+            return Ok(Resolved::NotUnknown(message.status.clone()));
+        }
+        message.status = match resolution {
+            Resolution::Sent => "sent".to_owned(),
+            Resolution::Resend => "pending".to_owned(),
+        };
+        Ok(Resolved::Done)
+    }
+
     async fn events(
         &self,
         filter: &EventFilter,
@@ -154,8 +174,8 @@ impl Store for FakeStore {
         Ok(empty(page))
     }
 
-    async fn message(&self, _: &str) -> Result<Option<MessageRecord>, StoreError> {
-        self.working().map(|_| None)
+    async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {
+        Ok(self.working()?.messages.get(id).cloned())
     }
 
     async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError> {
@@ -252,6 +272,10 @@ impl Store for FakeStore {
         _: &ClaimedMessage,
         _: Duration,
     ) -> Result<Clearance, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn renew_message(&self, _: &ClaimedMessage, _: Duration) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +17,13 @@ use super::send::{SendError, Sent};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait that another side may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// Hands notices over to where the business reads them.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Posts `body`, which [`render_notice`](super::render_notice) made; `effect` lets the receiver recognize a repeat.
+    async fn notify(&self, effect: &str, body: &Value) -> Result<Sent, SendError>;
+}
 
 /// Posts notices to one webhook.
 #[derive(Debug)]
@@ -59,9 +67,11 @@ impl ChatWebhook {
             .map_err(ChatError::Client)?;
         Ok(Self { url, client })
     }
+}
 
-    /// Posts `body`, which [`render_notice`](super::render_notice) made; `effect` lets the receiver recognize a repeat.
-    pub async fn send(&self, effect: &str, body: &Value) -> Result<Sent, SendError> {
+#[async_trait]
+impl Notifier for ChatWebhook {
+    async fn notify(&self, effect: &str, body: &Value) -> Result<Sent, SendError> {
         let response = self
             .client
             .post(self.url.expose_secret())
@@ -149,7 +159,7 @@ mod tests {
         let (url, _seen) = server(StatusCode::from_u16(status).unwrap()).await;
         ChatWebhook::new(url)
             .unwrap()
-            .send("effect-1", &json!({"text": "x"}))
+            .notify("effect-1", &json!({"text": "x"}))
             .await
     }
 
@@ -158,7 +168,7 @@ mod tests {
         let (url, seen) = server("ok").await;
         let sent = ChatWebhook::new(url)
             .unwrap()
-            .send("effect-1", &json!({"text": "x"}))
+            .notify("effect-1", &json!({"text": "x"}))
             .await
             .unwrap();
         assert_eq!(sent.receipt, "http 200");
@@ -197,7 +207,7 @@ mod tests {
         let (url, _seen) = server((StatusCode::TEMPORARY_REDIRECT, location)).await;
         let error = ChatWebhook::new(url)
             .unwrap()
-            .send("e", &json!({}))
+            .notify("e", &json!({}))
             .await
             .unwrap_err();
         assert!(matches!(error, SendError::Rejected { .. }));
@@ -211,7 +221,7 @@ mod tests {
                 server((StatusCode::TOO_MANY_REQUESTS, [("retry-after", wish)])).await;
             let error = ChatWebhook::new(url)
                 .unwrap()
-                .send("e", &json!({}))
+                .notify("e", &json!({}))
                 .await
                 .unwrap_err();
             let SendError::Transient { retry_after, .. } = error else {
@@ -227,10 +237,10 @@ mod tests {
         let url = format!("http://{}/services/s3cret", listener.local_addr().unwrap());
         let silent =
             ChatWebhook::with_timeout(url.clone().into(), Duration::from_millis(100)).unwrap();
-        let error = silent.send("e", &json!({})).await.unwrap_err();
+        let error = silent.notify("e", &json!({})).await.unwrap_err();
         assert_eq!(error.to_string(), "the chat webhook did not answer in time");
         drop(listener);
-        let error = silent.send("e", &json!({})).await.unwrap_err();
+        let error = silent.notify("e", &json!({})).await.unwrap_err();
         assert!(matches!(error, SendError::Transient { .. }));
         assert!(!error.to_string().contains("127.0.0.1"));
         assert!(!format!("{silent:?}").contains("s3cret"));

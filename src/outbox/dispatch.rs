@@ -1,76 +1,57 @@
-//! The dispatch loop: claims due messages, asks once more whether they may go, sends, and commits what became of them.
+//! The dispatch loops, one for each channel: they claim what is due as hands become free, and never more than that.
+//!
+//! Channels share nothing but the store, so a mail server that stalls holds up no chat webhook, and a message that takes
+//! long holds up its own hand only.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
-use tokio::sync::Notify;
+use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
-use super::{ChatWebhook, Mailer, OutgoingMail, SendError};
-use crate::clock::{Clock, Timestamp};
-use crate::store::{Channel, ClaimedMessage, Clearance, SendOutcome, Store, StoreError};
+use super::Way;
+use super::way::Letterhead;
+use crate::clock::Clock;
+use crate::hints::{Bell, Doorbell};
+use crate::retry::RetryPolicy;
+use crate::store::{Channel, ClaimedMessage, Store, StoreError};
 
-/// How a channel's messages leave.
-pub enum Way {
-    /// To the address in the message, by SMTP or into a folder.
-    Mail {
-        /// The sender of mails.
-        mailer: Arc<dyn Mailer>,
-        /// A repeat overwrites itself (a folder), so an interrupted message may simply go again.
-        repeatable: bool,
-    },
-    /// To one address of the business.
-    InternalMail {
-        /// The sender of mails.
-        mailer: Arc<dyn Mailer>,
-        /// The address.
-        to: String,
-    },
-    /// To a chat webhook.
-    Chat(ChatWebhook),
-}
-
-impl Way {
-    /// Whether the same message may go twice: internal notices may, a customer's mail may not.
-    fn may_repeat(&self) -> bool {
-        match self {
-            Self::Mail { repeatable, .. } => *repeatable,
-            Self::InternalMail { .. } | Self::Chat(_) => true,
-        }
-    }
-}
-
-/// How the loop works.
+/// How the loops work.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long a claimed message is ours.
+    /// How long a message is ours without a sign of life.
     pub lease: Duration,
-    /// How long a mail to a customer is ours once it is being sent: longer than the slowest answer to a dot.
-    pub sending: Duration,
     /// The pause when nothing is due and nobody rings.
     pub poll: Duration,
-    /// The first pause after a failure; it doubles.
-    pub base: Duration,
-    /// The longest pause.
-    pub max: Duration,
+    /// The pauses between attempts. Their number has no bound but the time a message has.
+    pub retry: RetryPolicy,
 }
 
-/// Messages claimed at once.
-const BATCH: u32 = 4;
-/// Messages sent side by side.
-const AT_ONCE: usize = 4;
+/// Messages of one channel that are sent side by side.
+const HANDS: usize = 8;
+
+/// The pause between two looks for connections that were idle for too long.
+const TIDY: Duration = Duration::from_secs(10);
 
 /// Sends what is due.
 pub struct Dispatcher {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) letterhead: Letterhead,
+    pub(super) pace: Pace,
     ways: BTreeMap<Channel, Way>,
-    from: String,
-    reply_to: Option<String>,
-    pace: Pace,
-    bell: Arc<Notify>,
+    doorbell: Doorbell,
+}
+
+/// What tells the loops to end.
+pub(super) struct Stop {
+    /// No more is to be claimed.
+    pub(super) soft: CancellationToken,
+    /// What has not been handed over is to be given back.
+    pub(super) cut: CancellationToken,
 }
 
 impl Dispatcher {
@@ -79,157 +60,119 @@ impl Dispatcher {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         ways: BTreeMap<Channel, Way>,
-        sender: (String, Option<String>),
+        (from, reply_to): (String, Option<String>),
         pace: Pace,
-        bell: Arc<Notify>,
+        doorbell: Doorbell,
     ) -> Self {
-        let (from, reply_to) = sender;
         Self {
             store,
             clock,
-            ways,
-            from,
-            reply_to,
+            letterhead: Letterhead { from, reply_to },
             pace,
-            bell,
+            ways,
+            doorbell,
         }
     }
 
-    /// Sends until `stop`; a message on its way is waited for.
-    pub async fn work(&self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            let mut rung = std::pin::pin!(self.bell.notified());
-            rung.as_mut().enable();
-            match self.send_due().await {
-                Ok(0) => {}
-                Ok(_) => continue,
-                Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::error!(error, "the outbox cannot be read; trying again");
-                }
+    /// Sends until `soft`, then finishes what it has begun; at `cut` it gives back what has not been handed over, and
+    /// waits only for the answers to what has.
+    pub async fn work(&self, soft: CancellationToken, cut: CancellationToken) {
+        let stop = Stop { soft, cut };
+        let loops = self
+            .ways
+            .iter()
+            .map(|(channel, way)| self.work_channel(channel, way, &stop));
+        tokio::select! {
+            _ended = join_all(loops) => {}
+            () = self.tidy() => {}
+        }
+        self.rest(true).await;
+    }
+
+    async fn tidy(&self) {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            self.rest(false).await;
+        }
+    }
+
+    async fn rest(&self, for_good: bool) {
+        let mailers = self.ways.values().filter_map(Way::mailer);
+        join_all(mailers.map(|mailer| mailer.rest(for_good))).await;
+    }
+
+    async fn work_channel(&self, channel: &Channel, way: &Way, stop: &Stop) {
+        let mut bell = self.doorbell.listen(Bell::Outbox);
+        let mut hands = FuturesUnordered::new();
+        let mut claim = None;
+        // Whether more may be due than was claimed.
+        let mut more = true;
+        loop {
+            let free = HANDS.saturating_sub(hands.len());
+            if more && free > 0 && claim.is_none() && !stop.soft.is_cancelled() {
+                more = false;
+                claim = Some((free, self.claim(channel, free)));
             }
+            if stop.soft.is_cancelled() && claim.is_none() && hands.is_empty() {
+                return;
+            }
+            // Hands go on while more is claimed: one of them may hold the connection that the claim waits for. A claim is
+            // not dropped halfway, or its messages would stay leased to nobody; unless a stop cannot wait any longer for
+            // a database that does not answer.
             tokio::select! {
-                () = rung => {}
-                () = tokio::time::sleep(self.pace.poll) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-    }
-
-    /// Sends what is due now; says how many messages were claimed.
-    pub async fn send_due(&self) -> Result<u64, StoreError> {
-        let channels: Vec<Channel> = self.ways.keys().copied().collect();
-        let claimed = self
-            .store
-            .claim_messages(&channels, BATCH, self.pace.lease)
-            .await?;
-        let count = claimed.len() as u64;
-        stream::iter(claimed)
-            .for_each_concurrent(AT_ONCE, |message| async move {
-                match self.handle(&message).await {
-                    Ok(()) | Err(StoreError::Fenced) => {}
-                    Err(error) => {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::error!(message.id = %message.id, error, "the message's state could not be stored");
+                Some((asked, found)) = async { let (asked, claim) = claim.as_mut()?; Some((*asked, claim.await)) } => {
+                    claim = None;
+                    match found {
+                        Ok(messages) => {
+                            more |= messages.len() == asked;
+                            hands.extend(messages.into_iter().map(|message| self.handle(way, message, stop)));
+                        }
+                        Err(error) => {
+                            let error: &dyn std::error::Error = &error;
+                            tracing::error!(channel = channel.as_str(), error, "the outbox cannot be read; trying again");
+                        }
                     }
                 }
-            })
+                Some(()) = hands.next() => {}
+                () = bell.rung() => more = true,
+                () = tokio::time::sleep(self.pace.poll) => more = true,
+                () = stop.soft.cancelled(), if !stop.soft.is_cancelled() => {}
+                () = stop.cut.cancelled(), if claim.is_some() => claim = None,
+            }
+        }
+    }
+
+    /// Tries once what is due now, on all channels; says how many messages were claimed.
+    pub async fn send_due(&self) -> Result<u64, StoreError> {
+        // As in a process that is about to stop: nothing is claimed a second time, and no database is waited for.
+        let stop = Stop {
+            soft: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        };
+        stop.soft.cancel();
+        let stop = &stop;
+        let channels = self.ways.iter().map(|(channel, way)| async move {
+            let messages = self.claim(channel, HANDS).await?;
+            let count = messages.len() as u64;
+            join_all(
+                messages
+                    .into_iter()
+                    .map(|message| self.handle(way, message, stop)),
+            )
             .await;
-        Ok(count)
+            Ok(count)
+        });
+        let counts: Result<Vec<u64>, StoreError> = join_all(channels).await.into_iter().collect();
+        Ok(counts?.into_iter().sum())
     }
 
-    async fn handle(&self, message: &ClaimedMessage) -> Result<(), StoreError> {
-        let Some(way) = self.ways.get(&message.channel) else {
-            return Ok(());
-        };
-        if message.interrupted && !way.may_repeat() {
-            let reason = "interrupted while sending: the mail server may have taken it".to_owned();
-            return self.settle(message, SendOutcome::Unknown { reason }).await;
-        }
-        let lease = if way.may_repeat() {
-            self.pace.lease
-        } else {
-            self.pace.sending
-        };
-        if self.store.begin_sending(message, lease).await? == Clearance::Stop {
-            return Ok(());
-        }
-        let outcome = match self.send(way, message).await {
-            Ok(()) => SendOutcome::Sent,
-            Err(SendError::Transient {
-                reason,
-                retry_after,
-            }) => SendOutcome::Retry {
-                at: self.next(message, retry_after),
-                reason,
-            },
-            Err(SendError::Rejected { reason }) => SendOutcome::Failed { reason },
-            Err(SendError::Unknown { reason }) if way.may_repeat() => SendOutcome::Retry {
-                at: self.next(message, None),
-                reason,
-            },
-            Err(SendError::Unknown { reason }) => SendOutcome::Unknown { reason },
-        };
-        self.settle(message, outcome).await
-    }
-
-    async fn settle(
-        &self,
-        message: &ClaimedMessage,
-        outcome: SendOutcome,
-    ) -> Result<(), StoreError> {
-        let word = match &outcome {
-            SendOutcome::Sent => "sent",
-            SendOutcome::Retry { .. } => "retry",
-            SendOutcome::Failed { .. } => "failed",
-            SendOutcome::Unknown { .. } => "unknown",
-        };
-        metrics::counter!("billhook_messages_total", "channel" => message.channel.as_str(), "outcome" => word).increment(1);
-        if word != "sent" {
-            tracing::warn!(message.id = %message.id, outcome = word, attempt = message.attempts + 1, "a message did not go out");
-        }
-        self.store.settle_message(message, &outcome).await
-    }
-
-    fn next(&self, message: &ClaimedMessage, retry_after: Option<Duration>) -> Timestamp {
-        let doubled = self
-            .pace
-            .base
-            .saturating_mul(1_u32.checked_shl(message.attempts).unwrap_or(u32::MAX));
-        self.clock
-            .now()
-            .plus(retry_after.unwrap_or(doubled).min(self.pace.max))
-    }
-
-    async fn send(&self, way: &Way, message: &ClaimedMessage) -> Result<(), SendError> {
-        let (mailer, to) = match way {
-            Way::Chat(webhook) => {
-                let body = message
-                    .notice
-                    .clone()
-                    .unwrap_or_else(|| serde_json::json!({ "text": message.text }));
-                return webhook.send(&message.effect_key, &body).await.map(drop);
-            }
-            Way::Mail { mailer, .. } => {
-                let Some(to) = message.recipient.clone() else {
-                    return Err(SendError::Rejected {
-                        reason: "the message has no recipient".to_owned(),
-                    });
-                };
-                (mailer, to)
-            }
-            Way::InternalMail { mailer, to } => (mailer, to.clone()),
-        };
-        let mail = OutgoingMail {
-            message_id: message.message_id.clone(),
-            effect: message.effect_key.clone(),
-            from: self.from.clone(),
-            to,
-            reply_to: self.reply_to.clone(),
-            subject: message.subject.clone(),
-            text: message.text.clone(),
-            html: message.html.clone(),
-        };
-        mailer.send(&mail).await.map(drop)
+    fn claim<'a>(
+        &'a self,
+        channel: &'a Channel,
+        free: usize,
+    ) -> impl Future<Output = Result<Vec<ClaimedMessage>, StoreError>> + Unpin + 'a {
+        let limit = u32::try_from(free).unwrap_or(u32::MAX);
+        self.store
+            .claim_messages(slice::from_ref(channel), limit, self.pace.lease)
     }
 }

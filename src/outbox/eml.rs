@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use super::message;
-use super::send::{Mailer, MayFinish, OutgoingMail, SendError, Sent};
+use super::send::{Mailer, OutgoingMail, SendError, Sent};
+use super::{Permit, message};
 use crate::clock::Clock;
 
 /// Writes mails into a folder, which is created when missing.
@@ -37,19 +37,13 @@ impl EmlFolder {
 
 #[async_trait]
 impl Mailer for EmlFolder {
-    async fn send_while(
-        &self,
-        mail: &OutgoingMail,
-        may_finish: MayFinish<'_>,
-    ) -> Result<Sent, SendError> {
+    async fn send(&self, mail: &OutgoingMail, permit: &Permit) -> Result<Sent, SendError> {
         let (_envelope, bytes) = message::build(mail, self.clock.now())?;
         let name = message::local_part(&mail.message_id)
             .map(|local| format!("{local}.eml"))
             .ok_or_else(|| SendError::rejected("the Message-ID is malformed"))?;
-        if !may_finish() {
-            return Err(SendError::transient(
-                "the lease was lost before the file was written",
-            ));
+        if permit.left().is_zero() {
+            return Err(SendError::Withdrawn);
         }
         let folder = self.folder.clone();
         let file = name.clone();
@@ -67,10 +61,6 @@ impl Mailer for EmlFolder {
         Ok(Sent {
             receipt: format!("file {name}"),
         })
-    }
-
-    fn repeats_safely(&self) -> bool {
-        true
     }
 }
 
@@ -140,10 +130,10 @@ mod tests {
     async fn a_mail_written_twice_is_one_identical_file() {
         let root = tempfile::tempdir().unwrap();
         let mailer = folder(root.path());
-        let sent = mailer.send(&mail()).await.unwrap();
+        let sent = mailer.send(&mail(), &Permit::unlimited()).await.unwrap();
         assert_eq!(sent.receipt, "file abc123.eml");
         let first = std::fs::read(mailer.folder().join("abc123.eml")).unwrap();
-        mailer.send(&mail()).await.unwrap();
+        mailer.send(&mail(), &Permit::unlimited()).await.unwrap();
         assert_eq!(names(&mailer), ["abc123.eml"]);
         assert_eq!(
             std::fs::read(mailer.folder().join("abc123.eml")).unwrap(),
@@ -171,7 +161,7 @@ mod tests {
     async fn many_writers_of_one_mail_leave_one_file() {
         let root = tempfile::tempdir().unwrap();
         let mailer = folder(root.path());
-        let sends = (0..16).map(|_| async { mailer.send(&mail()).await });
+        let sends = (0..16).map(|_| async { mailer.send(&mail(), &Permit::unlimited()).await });
         assert!(
             futures::future::join_all(sends)
                 .await
@@ -185,8 +175,12 @@ mod tests {
     async fn a_lost_lease_and_a_malformed_mail_write_nothing() {
         let root = tempfile::tempdir().unwrap();
         let mailer = folder(root.path());
-        let lost = mailer.send_while(&mail(), &|| false).await.unwrap_err();
-        assert!(matches!(lost, SendError::Transient { .. }));
+        let lost = Permit::unlimited();
+        lost.withdraw();
+        assert_eq!(
+            mailer.send(&mail(), &lost).await.unwrap_err(),
+            SendError::Withdrawn
+        );
         for broken in [
             OutgoingMail {
                 message_id: "<../../etc/x@d.e>".into(),
@@ -209,7 +203,10 @@ mod tests {
                 ..mail()
             },
         ] {
-            let error = mailer.send(&broken).await.unwrap_err();
+            let error = mailer
+                .send(&broken, &Permit::unlimited())
+                .await
+                .unwrap_err();
             assert!(matches!(error, SendError::Rejected { .. }), "{error}");
             assert!(!error.to_string().contains("evil"), "{error}");
         }
@@ -220,7 +217,10 @@ mod tests {
     async fn a_folder_that_cannot_be_is_transient() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("mail"), "a file, not a folder").unwrap();
-        let error = folder(root.path()).send(&mail()).await.unwrap_err();
+        let error = folder(root.path())
+            .send(&mail(), &Permit::unlimited())
+            .await
+            .unwrap_err();
         assert!(matches!(error, SendError::Transient { .. }), "{error}");
     }
 }

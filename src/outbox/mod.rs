@@ -4,20 +4,25 @@
 //! recipient, never scan a filled-in value for placeholders again, and never put an address, a text or a secret into a
 //! log line or an error.
 
+mod attempt;
 pub mod chat;
 pub mod dispatch;
 pub mod eml;
 mod message;
 pub mod notice;
+mod permit;
 pub mod render;
 pub mod send;
 pub mod smtp;
+mod way;
 
-pub use chat::ChatWebhook;
-pub use dispatch::{Dispatcher, Way};
+pub use chat::{ChatWebhook, Notifier};
+pub use dispatch::Dispatcher;
 pub use eml::EmlFolder;
 pub use message::message_id;
 pub use notice::{Notice, RenderedNotice, render_notice};
+pub use permit::Permit;
 pub use render::{MailFacts, Prose, RenderError, RenderedMail, render_mail};
 pub use send::{Mailer, OutgoingMail, SendError, Sent};
 pub use smtp::SmtpMailer;
+pub use way::Way;

@@ -1,6 +1,6 @@
 //! What it means to send: a mail that is ready, and what is known after trying.
 //!
-//! The three ways to fail are the point of this module. `Transient` promises that nothing was handed over, `Rejected`
+//! The ways to fail are the point of this module. `Transient` promises that nothing was handed over, `Rejected`
 //! that it never will be, and `Unknown` admits that nobody can tell; whoever is in doubt must say `Unknown`, because a
 //! repeat of it may reach a customer twice. Reasons are written by us: they never quote a server, whose answers tend to
 //! hold the address.
@@ -8,6 +8,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+use super::Permit;
 
 /// A mail that is ready to go, exactly as it stands in the outbox.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,6 +72,9 @@ pub enum SendError {
         /// What happened, without addresses and texts.
         reason: String,
     },
+    /// The permit ended first, so another attempt is as safe as after `Transient`; nothing failed.
+    #[error("the leave to send ended before the message was handed over")]
+    Withdrawn,
 }
 
 impl SendError {
@@ -93,32 +98,16 @@ impl SendError {
     }
 }
 
-/// Whether the caller may still send; asked right before the point of no return.
-pub type MayFinish<'a> = &'a (dyn Fn() -> bool + Send + Sync);
-
 /// Hands mails over.
 #[async_trait]
 pub trait Mailer: Send + Sync {
-    /// Sends, unless `may_finish` says at the last moment that the lease is gone; that is `Transient`.
-    ///
-    /// The last moment lies up to [`COMMIT_MARGIN`] before the mail is handed over: a lease must still hold for that long.
-    async fn send_while(
-        &self,
-        mail: &OutgoingMail,
-        may_finish: MayFinish<'_>,
-    ) -> Result<Sent, SendError>;
+    /// Sends a mail while `permit` allows it: it is asked immediately before the mail is handed over, and the mail is
+    /// handed over within what is left of it. When it is taken back before that, nothing is.
+    async fn send(&self, mail: &OutgoingMail, permit: &Permit) -> Result<Sent, SendError>;
 
-    /// Sends without a condition.
-    async fn send(&self, mail: &OutgoingMail) -> Result<Sent, SendError> {
-        self.send_while(mail, &|| true).await
-    }
-
-    /// Whether a repeat of the same mail leaves one mail: true for files, which are written under the same name.
-    fn repeats_safely(&self) -> bool;
+    /// Lets go of what is only kept for the next mail and was kept for long; of all of it when there will be none.
+    async fn rest(&self, _for_good: bool) {}
 }
-
-/// The longest time between the question whether a mail may go and the moment after which it may have gone.
-pub const COMMIT_MARGIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 pub(super) mod tests {

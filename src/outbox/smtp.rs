@@ -3,40 +3,49 @@
 //! The dot that ends the message is the point of no return: before it has been written the server has nothing, after it
 //! only an answer can tell. This module must never guess: a broken line after the dot is `Unknown`, not `Transient`.
 
+mod idle;
 mod url;
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::{Response, Severity};
 use secrecy::SecretString;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use self::idle::{Idle, Line};
 pub use self::url::SmtpUrlError;
 use self::url::{Server, Tls};
-use super::message;
-use super::send::{COMMIT_MARGIN, Mailer, MayFinish, OutgoingMail, SendError, Sent};
+use super::send::{Mailer, OutgoingMail, SendError, Sent};
+use super::{Permit, message};
 use crate::clock::Clock;
 
-/// How long each phase may take.
+/// How long a connection that was kept may take to prove that it lives; a new one costs little more.
+const PROOF: Duration = Duration::from_secs(5);
+
+/// How long each phase may take, and how long a connection is kept after the last.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// Until the server has greeted, TLS is up and we are logged in.
     pub session: Duration,
     /// For the answer to one command.
     pub command: Duration,
-    /// For writing the message, up to the dot; at most [`COMMIT_MARGIN`].
+    /// For writing the message, up to the dot.
     pub body: Duration,
     /// For the answer to the dot. RFC 5321 asks for ten minutes: servers scan first, and giving up early is what makes
     /// a mail `unknown`.
     pub answer: Duration,
+    /// How long a connection is kept for the next mail: less than any server's patience with a client that says nothing.
+    pub idle: Duration,
 }
 
 impl Default for Timeouts {
@@ -44,15 +53,17 @@ impl Default for Timeouts {
         Self {
             session: Duration::from_secs(30),
             command: Duration::from_mins(1),
-            body: COMMIT_MARGIN,
+            body: Duration::from_secs(30),
             answer: Duration::from_mins(10),
+            idle: Duration::from_secs(20),
         }
     }
 }
 
-/// Sends each mail over a connection of its own.
+/// Sends mails, over a connection that is still open from the last one where there is one.
 pub struct SmtpMailer {
     server: Server,
+    idle: Idle,
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
 }
@@ -66,6 +77,7 @@ impl SmtpMailer {
     pub fn from_url(url: &SecretString, clock: Arc<dyn Clock>) -> Result<Self, SmtpUrlError> {
         Ok(Self {
             server: Server::parse(url)?,
+            idle: Idle::default(),
             clock,
             timeouts: Timeouts::default(),
         })
@@ -74,10 +86,7 @@ impl SmtpMailer {
     /// The same mailer with other time limits.
     #[must_use]
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = Timeouts {
-            body: timeouts.body.min(COMMIT_MARGIN),
-            ..timeouts
-        };
+        self.timeouts = timeouts;
         self
     }
 
@@ -143,48 +152,60 @@ impl SmtpMailer {
             .map_err(|error| before_the_dot(phase, &error))
     }
 
-    /// Everything up to the server's word that it is ready for the message.
-    async fn announce(
+    /// A connection on which the server expects the message.
+    async fn announce(&self, envelope: &Envelope, bytes: &[u8]) -> Result<Line, SendError> {
+        let (mut line, begun) = if let Some(line) = self.reuse(envelope, bytes).await {
+            (line, Ok(()))
+        } else {
+            let mut line = Line::new(self.session().await?);
+            let begun = self.begin(&mut line, envelope, bytes).await;
+            (line, begun)
+        };
+        let announced = match begun {
+            Ok(()) => self.address(&mut line, envelope).await,
+            Err(error) => Err(error),
+        };
+        match announced {
+            Ok(()) => Ok(line),
+            Err(error) => {
+                self.leave(line.connection).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A connection that was kept, lives, and has taken MAIL. Whatever goes wrong up to there may be about the
+    /// connection, so it is held against nobody: the others that were kept go, too, and a new one decides.
+    async fn reuse(&self, envelope: &Envelope, bytes: &[u8]) -> Option<Line> {
+        let mut line = self.idle.take(self.timeouts.idle)?;
+        let proof = timeout(PROOF, line.connection.command(Noop)).await;
+        if matches!(proof, Ok(Ok(_))) && self.begin(&mut line, envelope, bytes).await.is_ok() {
+            return Some(line);
+        }
+        drop(self.idle.clear(Duration::ZERO));
+        None
+    }
+
+    async fn begin(
         &self,
-        connection: &mut AsyncSmtpConnection,
+        line: &mut Line,
         envelope: &Envelope,
         bytes: &[u8],
     ) -> Result<(), SendError> {
-        let mut parameters = Vec::new();
-        let mut addresses = envelope.from().into_iter().chain(envelope.to());
-        if addresses.any(|address| !address.user().is_ascii() || !address.domain().is_ascii()) {
-            if !connection
-                .server_info()
-                .supports_feature(Extension::SmtpUtfEight)
-            {
-                return Err(SendError::rejected(
-                    "the address needs SMTPUTF8, which the mail server lacks",
-                ));
-            }
-            parameters.push(MailParameter::SmtpUtfEight);
-        }
-        if !bytes.is_ascii() {
-            if !connection
-                .server_info()
-                .supports_feature(Extension::EightBitMime)
-            {
-                return Err(SendError::rejected(
-                    "the message needs 8BITMIME, which the mail server lacks",
-                ));
-            }
-            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-        }
-        self.command(
-            connection,
-            "MAIL",
-            Mail::new(envelope.from().cloned(), parameters),
-        )
-        .await?;
+        let parameters = parameters(&line.connection, envelope, bytes)?;
+        let sender = Mail::new(envelope.from().cloned(), parameters);
+        self.command(&mut line.connection, "MAIL", sender)
+            .await
+            .map(drop)
+    }
+
+    async fn address(&self, line: &mut Line, envelope: &Envelope) -> Result<(), SendError> {
         for recipient in envelope.to() {
-            self.command(connection, "RCPT", Rcpt::new(recipient.clone(), Vec::new()))
+            let recipient = Rcpt::new(recipient.clone(), Vec::new());
+            self.command(&mut line.connection, "RCPT", recipient)
                 .await?;
         }
-        let ready = self.command(connection, "DATA", Data).await?;
+        let ready = self.command(&mut line.connection, "DATA", Data).await?;
         if !ready.has_code(354) {
             return Err(SendError::transient(
                 "the mail server gave no answer that makes sense to DATA",
@@ -193,27 +214,34 @@ impl SmtpMailer {
         Ok(())
     }
 
-    /// Writes the message and waits for the answer. The connection must be dropped afterwards unless this succeeds: a
-    /// further command would be read as part of the message.
+    /// Writes the message while `permit` allows it, and then waits for the answer, come what may. The connection must be
+    /// dropped afterwards unless this succeeds: a further command would be read as part of the message.
     async fn hand_over(
         &self,
         connection: &mut AsyncSmtpConnection,
         bytes: &[u8],
+        permit: &Permit,
     ) -> Result<Sent, SendError> {
+        let most = self.timeouts.body.min(permit.left());
+        if most.is_zero() {
+            return Err(SendError::Withdrawn);
+        }
         let dot = AtomicBool::new(false);
         let message = connection.message_iter(UntilDot {
             rest: Some(bytes),
             dot: &dot,
         });
         let mut message = std::pin::pin!(message);
-        let answer = match timeout(self.timeouts.body, message.as_mut()).await {
-            Ok(answer) => Some(answer),
-            Err(_elapsed) if !dot.load(Ordering::SeqCst) => {
-                return Err(SendError::transient(
-                    "the mail server did not take the message in time",
-                ));
-            }
-            Err(_elapsed) => timeout(self.timeouts.answer, message.as_mut()).await.ok(),
+        let (answer, stopped) = tokio::select! {
+            biased;
+            answer = message.as_mut() => (Some(answer), SendError::Withdrawn),
+            () = permit.withdrawn() => (None, SendError::Withdrawn),
+            () = sleep(most) => (None, SendError::transient("the mail server did not take the message in time")),
+        };
+        let answer = match answer {
+            None if !dot.load(Ordering::SeqCst) => return Err(stopped),
+            None => timeout(self.timeouts.answer, message.as_mut()).await.ok(),
+            answer => answer,
         };
         let Some(answer) = answer else {
             return Err(SendError::unknown(
@@ -250,30 +278,57 @@ impl SmtpMailer {
 
 #[async_trait]
 impl Mailer for SmtpMailer {
-    async fn send_while(
-        &self,
-        mail: &OutgoingMail,
-        may_finish: MayFinish<'_>,
-    ) -> Result<Sent, SendError> {
+    async fn send(&self, mail: &OutgoingMail, permit: &Permit) -> Result<Sent, SendError> {
         let (envelope, bytes) = message::build(mail, self.clock.now())?;
-        let mut connection = self.session().await?;
-        if let Err(error) = self.announce(&mut connection, &envelope, &bytes).await {
-            self.leave(connection).await;
-            return Err(error);
+        let mut line = tokio::select! {
+            biased;
+            () = permit.withdrawn() => return Err(SendError::Withdrawn),
+            line = self.announce(&envelope, &bytes) => line?,
+        };
+        let sent = self.hand_over(&mut line.connection, &bytes, permit).await?;
+        if let Some(worn) = self.idle.keep(line) {
+            self.leave(worn.connection).await;
         }
-        if !may_finish() {
-            return Err(SendError::transient(
-                "the lease was lost before the message was handed over",
-            ));
-        }
-        let sent = self.hand_over(&mut connection, &bytes).await?;
-        self.leave(connection).await;
         Ok(sent)
     }
 
-    fn repeats_safely(&self) -> bool {
-        false
+    async fn rest(&self, for_good: bool) {
+        let rest = if for_good {
+            Duration::ZERO
+        } else {
+            self.timeouts.idle
+        };
+        let gone = self.idle.clear(rest).into_iter();
+        join_all(gone.map(|line| self.leave(line.connection))).await;
     }
+}
+
+/// What the server must know of the mail beforehand, or that it cannot take it.
+fn parameters(
+    connection: &AsyncSmtpConnection,
+    envelope: &Envelope,
+    bytes: &[u8],
+) -> Result<Vec<MailParameter>, SendError> {
+    let server = connection.server_info();
+    let mut parameters = Vec::new();
+    let mut addresses = envelope.from().into_iter().chain(envelope.to());
+    if addresses.any(|address| !address.user().is_ascii() || !address.domain().is_ascii()) {
+        if !server.supports_feature(Extension::SmtpUtfEight) {
+            return Err(SendError::rejected(
+                "the address needs SMTPUTF8, which the mail server lacks",
+            ));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !bytes.is_ascii() {
+        if !server.supports_feature(Extension::EightBitMime) {
+            return Err(SendError::rejected(
+                "the message needs 8BITMIME, which the mail server lacks",
+            ));
+        }
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(parameters)
 }
 
 /// Yields the message and notes when it is asked for more: all of it has been written then, and the dot comes next.
@@ -299,11 +354,20 @@ fn in_session(phase: &str, error: &lettre::transport::smtp::Error) -> SendError 
     SendError::transient(match error.status() {
         Some(code) => format!("{phase} at the mail server failed with {code}"),
         None if error.is_timeout() => format!("{phase} at the mail server took too long"),
-        None if error.is_tls() => {
-            format!("{phase} at the mail server failed: check its certificate")
+        None if is_about_the_certificate(error) => {
+            format!("{phase} at the mail server failed: its certificate is not trusted")
         }
         None => format!("{phase} at the mail server failed"),
     })
+}
+
+/// lettre takes every failure of a handshake for one of the connection; what it was stands at the end of the chain.
+fn is_about_the_certificate(error: &lettre::transport::smtp::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.get_ref())
+        .filter_map(|inner| inner.downcast_ref::<rustls::Error>())
+        .any(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
 }
 
 /// A negative answer, or a broken line while the server had nothing yet.
@@ -320,6 +384,3 @@ fn before_the_dot(phase: &str, error: &lettre::transport::smtp::Error) -> SendEr
         SendError::transient(reason)
     }
 }
-
-#[cfg(test)]
-mod tests;

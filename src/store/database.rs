@@ -9,11 +9,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, PgPool, SqlitePool};
+use sqlx::{ConnectOptions, Connection, PgPool, SqlitePool};
 
 use super::error::StoreError;
+use super::postgres::{self, in_time};
 pub(crate) use super::values::{Arg, Row, args, list};
 use super::values::{bind, decode_postgres, decode_sqlite, storable};
 use crate::clock::{Clock, Timestamp};
@@ -49,31 +50,30 @@ pub(crate) enum Database {
     },
     Postgres {
         pool: PgPool,
+        /// How long the server may take for one statement.
+        limit: Duration,
     },
 }
 
 /// A transaction that writes. Dropped without [`Transaction::commit`] it rolls back.
 pub(crate) enum Transaction {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>, Duration),
 }
 
 impl Database {
-    /// Opens what `url` names; a SQLite file is created when missing.
-    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+    /// Opens what `url` names; a SQLite file is created when missing. A server may take `limit` for one statement.
+    pub(crate) async fn open(url: &str, limit: Duration) -> Result<Self, StoreError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             Self::open_sqlite(path.trim_start_matches("//")).await
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(StoreError::Unreachable)?
                 .disable_statement_logging();
-            let pool = PgPoolOptions::new()
-                .max_connections(24)
-                .acquire_timeout(Duration::from_secs(5))
-                .connect_with(options)
+            let pool = postgres::open(options, limit)
                 .await
                 .map_err(StoreError::Unreachable)?;
-            Ok(Self::Postgres { pool })
+            Ok(Self::Postgres { pool, limit })
         } else {
             Err(StoreError::UnknownUrl)
         }
@@ -101,6 +101,14 @@ impl Database {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_secs(30))
+            // SQLite rolls back by itself when the disk is full, and sqlx, which then cannot roll back, takes the connection
+            // for one within a transaction for ever: it could not begin another.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
             .connect_with(options.clone())
             .await
             .map_err(StoreError::Unreachable)?;
@@ -122,7 +130,9 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
-            Self::Postgres { pool } => Transaction::Postgres(pool.begin().await?),
+            Self::Postgres { pool, limit } => {
+                Transaction::Postgres(in_time(*limit, pool.begin()).await?, *limit)
+            }
         })
     }
 
@@ -134,17 +144,24 @@ impl Database {
                     .fetch_all(readers)
                     .await?,
             ),
-            Self::Postgres { pool } => decode_postgres(
-                &bind!(sqlx::query(sql.postgres), args, postgres)
-                    .fetch_all(pool)
-                    .await?,
-            ),
+            Self::Postgres { pool, limit } => {
+                let query = bind!(sqlx::query(sql.postgres), args, postgres);
+                decode_postgres(&in_time(*limit, query.fetch_all(pool)).await?)
+            }
         }
     }
 
     /// Reads at most one row.
     pub(crate) async fn row(&self, sql: &Sql, args: &[Arg<'_>]) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// The time that leases are measured by, as [`Transaction::lease_clock`] has it.
+    pub(crate) async fn lease_clock(&self, clock: &dyn Clock) -> Result<Timestamp, StoreError> {
+        match self {
+            Self::Sqlite { .. } => Ok(clock.now()),
+            Self::Postgres { .. } => database_time(self.row(&DATABASE_TIME, &[]).await?),
+        }
     }
 
     /// Whether it is SQLite.
@@ -159,7 +176,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres { pool } => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
         }
     }
 
@@ -170,7 +187,9 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 writer.prepare(sql.sqlite.into_sql_str()).await.map(drop)?;
             }
-            Self::Postgres { pool } => pool.prepare(sql.postgres.into_sql_str()).await.map(drop)?,
+            Self::Postgres { pool, .. } => {
+                pool.prepare(sql.postgres.into_sql_str()).await.map(drop)?;
+            }
         }
         Ok(())
     }
@@ -184,10 +203,12 @@ impl Transaction {
                 .execute(&mut **tx)
                 .await?
                 .rows_affected(),
-            Self::Postgres(tx) => bind!(sqlx::query(sql.postgres), args, postgres)
-                .execute(&mut **tx)
-                .await?
-                .rows_affected(),
+            Self::Postgres(tx, limit) => {
+                let query = bind!(sqlx::query(sql.postgres), args, postgres);
+                in_time(*limit, query.execute(&mut **tx))
+                    .await?
+                    .rows_affected()
+            }
         })
     }
 
@@ -203,11 +224,10 @@ impl Transaction {
                     .fetch_all(&mut **tx)
                     .await?,
             ),
-            Self::Postgres(tx) => decode_postgres(
-                &bind!(sqlx::query(sql.postgres), args, postgres)
-                    .fetch_all(&mut **tx)
-                    .await?,
-            ),
+            Self::Postgres(tx, limit) => {
+                let query = bind!(sqlx::query(sql.postgres), args, postgres);
+                decode_postgres(&in_time(*limit, query.fetch_all(&mut **tx)).await?)
+            }
         }
     }
 
@@ -224,7 +244,7 @@ impl Transaction {
     ///
     /// SQLite has one writer, which holds everything already.
     pub(crate) async fn lock(&mut self, roots: &BTreeSet<String>) -> Result<(), StoreError> {
-        let Self::Postgres(_) = self else {
+        let Self::Postgres(..) = self else {
             return Ok(());
         };
         let mut keys: Vec<i64> = roots.iter().map(|root| lock_key(root)).collect();
@@ -237,14 +257,7 @@ impl Transaction {
     pub(crate) async fn lease_clock(&mut self, clock: &dyn Clock) -> Result<Timestamp, StoreError> {
         match self {
             Self::Sqlite(_) => Ok(clock.now()),
-            Self::Postgres(_) => self
-                .row(&DATABASE_TIME, &[])
-                .await?
-                .ok_or(StoreError::Inconsistent {
-                    column: "now",
-                    what: "no row",
-                })?
-                .time("now"),
+            Self::Postgres(..) => database_time(self.row(&DATABASE_TIME, &[]).await?),
         }
     }
 
@@ -257,7 +270,7 @@ impl Transaction {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Postgres(tx, limit) => in_time(limit, tx.commit()).await?,
         }
         Ok(())
     }
@@ -272,6 +285,14 @@ const DATABASE_TIME: Sql = Sql {
     sqlite: "SELECT 1 AS now",
     postgres: "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT AS now",
 };
+
+fn database_time(row: Option<Row>) -> Result<Timestamp, StoreError> {
+    row.ok_or(StoreError::Inconsistent {
+        column: "now",
+        what: "no row",
+    })?
+    .time("now")
+}
 
 fn lock_key(root: &str) -> i64 {
     let digest = Sha256::digest(root.as_bytes());

@@ -14,6 +14,11 @@ pub enum StoreError {
     /// The database answered with an error.
     #[error("the database refused a statement")]
     Database(#[from] sqlx::Error),
+    /// The database server did not answer in time. Whether it did what it was asked is not known.
+    #[error(
+        "the database server did not answer within `database.timeout`; check that it is not overloaded or out of reach"
+    )]
+    Silent,
     /// The schema is newer than this program.
     #[error(
         "the database has schema version {found}, this billhook knows up to {known}; run the newer billhook, or point `DATABASE_URL` elsewhere"

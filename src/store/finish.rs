@@ -9,6 +9,7 @@ use super::sql_store::SqlStore;
 use super::standing;
 use crate::clock::Timestamp;
 use crate::guardrails::precondition::fallen;
+use crate::guardrails::recipient::recipient_key;
 
 statements! {
     /// Where "at most once" is decided.
@@ -216,31 +217,5 @@ impl SqlStore {
         )
         .await
         .map(drop)
-    }
-}
-
-/// An address as caps compare it: case and a `+tag` do not make another person.
-fn recipient_key(address: &str) -> String {
-    let address = address.trim().to_lowercase();
-    match address.rsplit_once('@') {
-        Some((local, domain)) => format!("{}@{domain}", local.split('+').next().unwrap_or(local)),
-        None => address,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::recipient_key;
-
-    #[test]
-    fn a_tag_or_case_is_no_other_person() {
-        for (address, key) in [
-            ("Ada@Example.com", "ada@example.com"),
-            ("ada+shop@example.com", "ada@example.com"),
-            (" ada@example.com ", "ada@example.com"),
-            ("no-at-sign", "no-at-sign"),
-        ] {
-            assert_eq!(recipient_key(address), key);
-        }
     }
 }

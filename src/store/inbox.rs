@@ -40,23 +40,47 @@ statements! {
         status = CASE WHEN status IN ('applied', 'done') THEN 'pending' ELSE status END \
         WHERE id = ANY (ARRAY(SELECT id FROM events WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id FOR UPDATE))";
     BACKLOG: "SELECT count(*) AS n FROM (SELECT 1 AS one FROM events WHERE status IN ('pending', 'retrying') LIMIT $1) AS bounded";
-    /// An array, because PostgreSQL may run a subquery of `IN` more than once, and would then claim over the limit.
+    /// An array, because PostgreSQL may run a subquery of `IN` more than once, and would then claim over the limit. A
+    /// body's length is known without reading the body.
     CLAIM: "UPDATE events SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
             SELECT id FROM events WHERE status IN ('pending', 'retrying') AND not_before <= $2 AND lease_until < $3 \
             ORDER BY not_before, received_at LIMIT $4) \
-        RETURNING id, epoch, account, livemode, type, received_at, attempts",
+        RETURNING id, epoch, account, livemode, type, received_at, attempts, \
+            coalesce((SELECT sum(length(body)) FROM bodies WHERE event = events.id AND applied = 0), 0) AS bytes",
         postgres: "UPDATE events SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
             SELECT id FROM events WHERE status IN ('pending', 'retrying') AND not_before <= $2 AND lease_until < $3 \
             ORDER BY not_before, received_at LIMIT $4 FOR UPDATE SKIP LOCKED)) \
-        RETURNING id, epoch, account, livemode, type, received_at, attempts";
+        RETURNING id, epoch, account, livemode, type, received_at, attempts, \
+            coalesce((SELECT sum(length(body)) FROM bodies WHERE event = events.id AND applied = 0), 0)::BIGINT AS bytes";
+    UNCLAIM: "UPDATE events SET lease_until = 0 WHERE id IN (SELECT value FROM json_each($1))";
     UNAPPLIED: "SELECT event, api_version, body FROM bodies WHERE applied = 0 AND event IN (SELECT value FROM json_each($1)) ORDER BY event, api_version";
-    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0 WHERE id = $1 AND epoch = $2";
-    STATUS: "SELECT status, applied_at, occurrence FROM events WHERE id = $1";
+    /// What ends a claim spends its epoch: whoever had no answer and writes again is refused, not counted twice.
+    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
+    STATUS: "SELECT status, applied_at, occurrence, (SELECT count(*) FROM bodies WHERE event = events.id AND applied = 0) AS unapplied FROM events WHERE id = $1";
     RETRY_APPLY: "UPDATE events SET status = 'pending', attempts = 0, not_before = 0, lease_until = 0, last_error = NULL WHERE id = $1 AND status IN ('dead', 'retrying')";
-    RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 AND status IN ('failed', 'waiting', 'deferred') RETURNING lane";
+    /// One that was never tried waits for its own time, and is left to it.
+    RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 \
+        AND (status IN ('failed', 'deferred') OR (status = 'waiting' AND attempts > 0)) RETURNING lane";
     RETRY_RUN_EVENTS: "UPDATE events SET status = 'applied', last_error = NULL WHERE occurrence = $1 AND status IN ('dead', 'retrying')";
     WAKE_LANE: "INSERT INTO lanes (lane, next_due) VALUES ($1, $2) ON CONFLICT (lane) DO UPDATE SET next_due = \
         CASE WHEN lanes.next_due IS NULL OR lanes.next_due > excluded.next_due THEN excluded.next_due ELSE lanes.next_due END";
+}
+
+/// The bytes of bodies that are claimed at once, unless one event alone has more: all of them are in memory until the
+/// last is applied.
+const CLAIM_BYTES: i64 = 8 << 20;
+
+/// How many of the first fit into `room`; one always does.
+fn first_of(room: i64, sizes: impl IntoIterator<Item = i64>) -> usize {
+    let mut sum = 0_i64;
+    sizes
+        .into_iter()
+        .take_while(|size| {
+            let fits = sum == 0 || sum.saturating_add(*size) <= room;
+            sum = sum.saturating_add(*size);
+            fits
+        })
+        .count()
 }
 
 /// The lane of an event: its customer's, else its object's, else its own.
@@ -159,7 +183,7 @@ impl SqlStore {
         }
         let mut events = Vec::with_capacity(rows.len());
         for row in &rows {
-            events.push(ClaimedEvent {
+            let event = ClaimedEvent {
                 id: row.text("id")?,
                 epoch: row.int("epoch")?,
                 attempts: u32::try_from(row.int("attempts")?).unwrap_or(u32::MAX),
@@ -168,8 +192,17 @@ impl SqlStore {
                 event_type: row.text("type")?,
                 received_at: row.time("received_at")?,
                 bodies: Vec::new(),
-            });
+            };
+            events.push((row.int("bytes")?, event));
         }
+        events.sort_by_key(|(_, event)| event.received_at);
+        let kept = first_of(CLAIM_BYTES, events.iter().map(|(bytes, _)| *bytes));
+        let rest = events.split_off(kept);
+        if !rest.is_empty() {
+            let ids = list(rest.iter().map(|(_, event)| event.id.as_str()));
+            tx.run(&UNCLAIM, args![&ids]).await?;
+        }
+        let mut events: Vec<ClaimedEvent> = events.into_iter().map(|(_, event)| event).collect();
         let ids = list(events.iter().map(|event| event.id.as_str()));
         let mut unapplied: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         for row in tx.rows(&UNAPPLIED, args![&ids]).await? {
@@ -179,7 +212,6 @@ impl SqlStore {
                 .push((row.text("api_version")?, row.bytes("body")?));
         }
         tx.commit().await?;
-        events.sort_by_key(|event| event.received_at);
         for event in &mut events {
             event.bodies = unapplied.remove(&event.id).unwrap_or_default();
         }
@@ -217,19 +249,27 @@ impl SqlStore {
         let Some(row) = tx.row(&STATUS, args![id]).await? else {
             return Ok(Retried::Missing);
         };
-        if !matches!(row.text("status")?.as_str(), "dead" | "retrying") {
+        let status = row.text("status")?;
+        // Of an applied event the run may be between two tries.
+        if !matches!(status.as_str(), "dead" | "retrying" | "applied") {
             return Ok(Retried::NotDead);
         }
-        match (row.opt_int("applied_at")?, row.opt_text("occurrence")?) {
-            // Its updates are applied: what failed is its run, and that is what goes on.
-            (Some(_), Some(occurrence)) => {
+        // An event that is applied may be sent once more in another shape, and fail at that.
+        let applied = row.opt_int("applied_at")?.is_some() && row.int("unapplied")? == 0;
+        match row.opt_text("occurrence")?.filter(|_| applied) {
+            // What failed is its run, and that is what goes on.
+            Some(occurrence) => {
                 let now = self.clock.now();
-                for lane in tx.rows(&RETRY_RUN, args![&occurrence, now]).await? {
+                let lanes = tx.rows(&RETRY_RUN, args![&occurrence, now]).await?;
+                if lanes.is_empty() && status == "applied" {
+                    return Ok(Retried::NotDead);
+                }
+                for lane in lanes {
                     tx.run(&WAKE_LANE, args![lane.text("lane")?, now]).await?;
                 }
                 tx.run(&RETRY_RUN_EVENTS, args![&occurrence]).await?;
             }
-            _ => {
+            None => {
                 tx.run(&RETRY_APPLY, args![id]).await?;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use sqlx::Executor;
 use sqlx::migrate::Migrator;
 
 use super::database::{Database, Sql, args, statements};
@@ -75,7 +76,13 @@ pub(super) async fn run(db: &Database) -> Result<(), StoreError> {
     }
     match db {
         Database::Sqlite { writer, .. } => SQLITE.run(writer).await,
-        Database::Postgres { pool } => POSTGRES.run(pool).await,
+        Database::Postgres { pool, .. } => {
+            // An index over a large table takes its time, and so does the process that is first.
+            let mut patient = pool.acquire().await?;
+            patient.close_on_drop();
+            patient.execute("SET statement_timeout = 0").await?;
+            POSTGRES.run(&mut *patient).await
+        }
     }
     .map_err(StoreError::Migrate)
 }

@@ -2,16 +2,20 @@
 //!
 //! Callers see [`Store`] and the records in `records.rs`, never a connection or a table. No verb holds a transaction
 //! while anything outside of the database happens. A new verb is a method here, its statements and its code in the file
-//! of its stage (`inbox`, `apply`, `runs`, `finish`, `outbox`, `read`), and a case in `tests/it/store.rs`, which runs
-//! on both databases.
+//! of its stage (`inbox`, `apply`, `runs`, `finish`, `outbox`, `read`), a case in `tests/it/store.rs`, which runs on
+//! both databases, and a story in `tests/it/faults`, where every call of it fails once.
 
 mod apply;
+mod caps;
 pub(crate) mod database;
 mod error;
+mod examination;
 mod finish;
 mod inbox;
 mod migrations;
+mod notices;
 mod outbox;
+mod postgres;
 mod read;
 mod records;
 mod runs;
@@ -20,17 +24,21 @@ mod sql_store;
 mod standing;
 mod summary;
 mod values;
+mod waits;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use examination::Examination;
+pub use notices::{Line, Notices};
 pub use records::*;
 pub use shown::*;
 pub use sql_store::SqlStore;
 
 use crate::clock::Timestamp;
+use crate::config::CapsConfig;
 
 /// What the store needs to know of the configuration.
 #[derive(Debug, Clone)]
@@ -43,10 +51,14 @@ pub struct Policy {
     pub expire: Duration,
     /// The first failure mail to an address that never paid waits so long.
     pub first_contact_delay: Duration,
-    /// Failure mails per recipient and day.
-    pub failure_mails_per_day: u32,
+    /// How many mails may leave.
+    pub caps: CapsConfig,
+    /// How often work is tried, for whoever asks what is waited for.
+    pub attempts: u32,
     /// How long a run waits for a model.
     pub decide_by: Duration,
+    /// How long the database may take for one statement.
+    pub database_timeout: Duration,
 }
 
 impl Policy {
@@ -100,18 +112,30 @@ pub trait Store: Send + Sync {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError>;
-    /// Asks once more whether a message may go, and commits that it is being sent, for as long as that may take.
+    /// Asks once more whether a message may go, and commits that it is being sent, under a lease.
     async fn begin_sending(
         &self,
         message: &ClaimedMessage,
         lease: Duration,
     ) -> Result<Clearance, StoreError>;
+    /// Keeps a message that is being sent for another lease.
+    async fn renew_message(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<(), StoreError>;
     /// Commits what became of a message.
     async fn settle_message(
         &self,
         message: &ClaimedMessage,
         outcome: &SendOutcome,
     ) -> Result<(), StoreError>;
+    /// Ends the doubt about a message that nobody knows the fate of, as a person decided.
+    async fn resolve_message(
+        &self,
+        id: &str,
+        resolution: Resolution,
+    ) -> Result<Resolved, StoreError>;
     /// A customer's payment intents, newest first.
     async fn payment_history(
         &self,
@@ -152,4 +176,6 @@ pub trait Store: Send + Sync {
     async fn census(&self) -> Result<Census, StoreError>;
     /// Whether the database answers and has the schema this program needs.
     async fn check(&self) -> Result<(), StoreError>;
+    /// Closes every connection; later calls fail. A store without connections has nothing to do.
+    async fn close(&self) {}
 }

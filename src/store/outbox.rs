@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::caps::Mail;
 use super::database::{args, list, statements};
 use super::error::StoreError;
-use super::records::{Channel, ClaimedMessage, Clearance, SendOutcome};
+use super::records::{Channel, ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome};
 use super::sql_store::SqlStore;
 use super::standing;
 use crate::clock::{Timestamp, micros};
-use crate::guardrails::precondition::{Purpose, fallen};
+use crate::guardrails::precondition::{Purpose, fallen, fallen_for_notice};
 
 statements! {
     EXPIRE: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE status = 'pending' AND expires_at <= $1 RETURNING effect_key";
@@ -20,18 +21,21 @@ statements! {
             SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel IN (SELECT value FROM json_each($5)) \
             AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status";
-    MESSAGE: "SELECT status, occurrence, purpose, channel, recipient_key FROM messages WHERE id = $1 AND epoch = $2";
-    /// What counts against a recipient's cap: everything that left or may have left.
-    FAILURE_MAILS: "SELECT count(*) AS n, min(tried_at) AS oldest FROM messages WHERE recipient_key = $1 AND tried_at > $2 AND id <> $3 \
-        AND channel = 'email' AND status IN ('sent', 'sending', 'unknown') AND purpose IN ('payment_failed', 'invoice_payment_failed', 'subscription_past_due')";
-    POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
+    MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, reason, expires_at FROM messages WHERE id = $1 AND epoch = $2";
+    POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status = 'pending'";
     SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
-    END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2";
-    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2";
+    /// Only while it is being sent: a renewal that comes late must not lease what was settled.
+    RENEW: "UPDATE messages SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND status = 'sending'";
+    END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    /// Only what is not over: whoever gives back may not know that it was suppressed or expired meanwhile.
+    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
+    /// The epoch moves on, too: a sender that reports late what it did not know must not undo what a person decided.
+    RESOLVE_SENT: "UPDATE messages SET status = 'sent', reason = $2, sent_at = tried_at, epoch = epoch + 1 WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
+    RESOLVE_RESEND: "UPDATE messages SET status = 'pending', reason = $2, not_before = $3, expires_at = $4, lease_until = 0, epoch = epoch + 1 \
+        WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
+    STATUS: "SELECT status FROM messages WHERE id = $1";
 }
-
-const DAY: Duration = Duration::from_hours(24);
 
 impl SqlStore {
     pub(super) async fn claim_due_messages(
@@ -106,48 +110,46 @@ impl SqlStore {
             // It expired between the claim and now.
             return Ok(Clearance::Stop);
         }
-        let recipient = row.opt_text("recipient_key")?;
-        let occurrence = row.text("occurrence")?;
-        let mut roots = standing::roots(&mut tx, &occurrence).await?;
-        // Two mails to one address must see each other, or both would stay under the cap.
-        roots.extend(recipient.as_ref().map(|key| format!("recipient/{key}")));
-        tx.lock(&roots).await?;
+        // What was found `sending` counts already, from when it began.
+        let begins = row.text("status")? == "pending";
         let purpose =
             Purpose::of_playbook(&row.text("purpose")?).ok_or(StoreError::Inconsistent {
                 column: "messages.purpose",
                 what: "unknown",
             })?;
-        if message.channel == Channel::Email {
-            let (_, standing) = standing::load(&mut tx, &occurrence).await?;
-            if let Some(gone) = fallen(purpose, &standing) {
-                let none: Option<i64> = None;
-                tx.run(
-                    &END,
-                    args![&message.id, message.epoch, "suppressed", &gone, none],
-                )
+        let occurrence = row.text("occurrence")?;
+        let mut roots = standing::roots(&mut tx, &occurrence).await?;
+        let mail = (message.channel == Channel::Email)
+            .then(|| Mail::read(&message.id, purpose, &row))
+            .transpose()?;
+        roots.extend(mail.iter().flat_map(Mail::roots));
+        tx.lock(&roots).await?;
+        let (_, standing) = standing::load(&mut tx, &occurrence).await?;
+        let gone = match &mail {
+            Some(_) => fallen(purpose, &standing),
+            None => fallen_for_notice(purpose, &standing),
+        };
+        if let Some(gone) = gone {
+            let none: Option<i64> = None;
+            let end = args![&message.id, message.epoch, "suppressed", &gone, none];
+            if tx.run(&END, end).await? == 0 {
+                return Err(StoreError::Fenced);
+            }
+            tx.run(&EFFECT, args![&message.effect_key, "suppressed"])
                 .await?;
-                tx.run(&EFFECT, args![&message.effect_key, "suppressed"])
-                    .await?;
-                tx.commit().await?;
-                return Ok(Clearance::Stop);
+            tx.commit().await?;
+            return Ok(Clearance::Stop);
+        }
+        if let Some(mail) = mail.filter(|_| begins)
+            && let Some(full) = mail.full(&mut tx, &self.policy.caps, now).await?
+        {
+            let until = full.until.min(row.time("expires_at")?);
+            let later = args![&message.id, message.epoch, until, &full.reason];
+            if tx.run(&POSTPONE, later).await? == 0 {
+                return Err(StoreError::Fenced);
             }
-            if let (true, Some(key)) = (purpose.is_failure(), &recipient) {
-                let sent = tx
-                    .row(&FAILURE_MAILS, args![key, now.minus(DAY), &message.id])
-                    .await?;
-                let sent = sent.ok_or(StoreError::Inconsistent {
-                    column: "n",
-                    what: "no row",
-                })?;
-                if sent.int("n")? >= i64::from(self.policy.failure_mails_per_day) {
-                    let again = sent.opt_time("oldest")?.unwrap_or(now).plus(DAY);
-                    let reason = "cap: this address had its failure mails of the day";
-                    tx.run(&POSTPONE, args![&message.id, message.epoch, again, reason])
-                        .await?;
-                    tx.commit().await?;
-                    return Ok(Clearance::Stop);
-                }
-            }
+            tx.commit().await?;
+            return Ok(Clearance::Stop);
         }
         let until = tx.lease_clock(self.clock.as_ref()).await?.plus(lease);
         let sending = args![&message.id, message.epoch, now, until];
@@ -156,6 +158,20 @@ impl SqlStore {
         }
         tx.commit().await?;
         Ok(Clearance::Go)
+    }
+
+    pub(super) async fn renew_sending(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        let until = tx.lease_clock(self.clock.as_ref()).await?.plus(lease);
+        let renewed = args![&message.id, message.epoch, until];
+        if tx.run(&RENEW, renewed).await? == 0 {
+            return Err(StoreError::Fenced);
+        }
+        tx.commit().await
     }
 
     pub(super) async fn settle(
@@ -190,5 +206,36 @@ impl SqlStore {
         }
         tx.run(&EFFECT, args![&message.effect_key, effect]).await?;
         tx.commit().await
+    }
+
+    pub(super) async fn resolve(
+        &self,
+        id: &str,
+        resolution: Resolution,
+    ) -> Result<Resolved, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let (row, effect) = match resolution {
+            Resolution::Sent => {
+                let reason = "resolved: a person said that it was sent";
+                (tx.row(&RESOLVE_SENT, args![id, reason]).await?, "done")
+            }
+            Resolution::Resend => {
+                let reason = "resolved: a person had it sent again";
+                let expires = now.plus(self.policy.expire);
+                let due = args![id, reason, now, expires];
+                (tx.row(&RESOLVE_RESEND, due).await?, "intended")
+            }
+        };
+        if let Some(row) = row {
+            tx.run(&EFFECT, args![row.text("effect_key")?, effect])
+                .await?;
+            tx.commit().await?;
+            return Ok(Resolved::Done);
+        }
+        match tx.row(&STATUS, args![id]).await? {
+            Some(row) => Ok(Resolved::NotUnknown(row.text("status")?)),
+            None => Ok(Resolved::Missing),
+        }
     }
 }

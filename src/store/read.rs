@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use super::database::{Row, args, statements};
 use super::error::StoreError;
+use super::shown::rows::{event, json as shown, message, run, tool_call};
 use super::shown::{
     EventFilter, EventRecord, Listing, MessageRecord, ObjectRow, Page, RunRecord, ToolCallRecord,
 };
 use super::sql_store::SqlStore;
+use super::waits::Moment;
 use crate::clock::Timestamp;
 
 statements! {
@@ -24,18 +26,20 @@ statements! {
     DELIVERIES: "SELECT endpoint, api_version, received_at, body_sha256 FROM deliveries WHERE event = $1 ORDER BY id LIMIT 100";
     CHANGES: "SELECT entity, object, field, from_value, to_value, rule FROM changes WHERE event = $1 ORDER BY id";
     RUN: "SELECT * FROM runs WHERE id = $1";
-    RUN_OF_OCCURRENCE: "SELECT * FROM runs WHERE occurrence = $1 ORDER BY CASE WHEN stage = 'first' THEN 0 ELSE 1 END LIMIT 1";
+    /// Of several, a win-back for example, the one that somebody or something waits for; else the first.
+    RUN_OF_OCCURRENCE: "SELECT * FROM runs WHERE occurrence = $1 ORDER BY CASE WHEN status = 'failed' THEN 0 WHEN status IN ('waiting', 'running', 'deferred') THEN 1 ELSE 2 END, \
+        CASE WHEN stage = 'first' THEN 0 ELSE 1 END LIMIT 1";
     RUNS: "SELECT * FROM runs WHERE (created_at, id) < ((SELECT coalesce(max(created_at), 9223372036854775807) FROM runs WHERE id = $1), coalesce($1, '~')) \
         ORDER BY created_at DESC, id DESC LIMIT $2";
     STEPS: "SELECT generation, seq, at, data FROM steps WHERE run = $1 ORDER BY generation, seq";
     CALLS: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
         WHERE (c.at, c.id) < ((SELECT coalesce(max(at), 9223372036854775807) FROM tool_calls WHERE id = $1), coalesce($1, '~')) ORDER BY c.at DESC, c.id DESC LIMIT $2";
-    CALLS_OF_RUN: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
-        WHERE c.run = $1 ORDER BY c.generation, c.seq";
+    CALLS_OF_OCCURRENCE: "SELECT c.*, coalesce(c.effect, e.status) AS became FROM tool_calls c LEFT JOIN effects e ON e.effect_key = c.effect_key AND e.run = c.run \
+        WHERE c.run IN (SELECT id FROM runs WHERE occurrence = $1) ORDER BY c.at, c.generation, c.seq";
     MESSAGES: "SELECT * FROM messages WHERE (created_at, id) < ((SELECT coalesce(max(created_at), 9223372036854775807) FROM messages WHERE id = $1), coalesce($1, '~')) \
         AND (CAST($2 AS TEXT) IS NULL OR status = $2) ORDER BY created_at DESC, id DESC LIMIT $3";
     MESSAGE: "SELECT * FROM messages WHERE id = $1";
-    MESSAGES_OF_RUN: "SELECT * FROM messages WHERE run = $1 ORDER BY created_at, id";
+    MESSAGES_OF_OCCURRENCE: "SELECT * FROM messages WHERE run IN (SELECT id FROM runs WHERE occurrence = $1) ORDER BY created_at, id";
     OBJECTS: "SELECT * FROM objects WHERE kind = $2 AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM objects WHERE kind = $2 AND id = $1), coalesce($1, '~')) \
         ORDER BY created DESC, id DESC LIMIT $3";
     OBJECT: "SELECT * FROM objects WHERE kind = $1 AND id = $2 ORDER BY account, livemode";
@@ -48,115 +52,6 @@ statements! {
 
 fn rows_for(page: &Page) -> i64 {
     i64::from(page.limit) + 1
-}
-
-fn count(row: &Row, column: &'static str) -> Result<u32, StoreError> {
-    Ok(u32::try_from(row.int(column)?).unwrap_or(u32::MAX))
-}
-
-fn iso(time: Option<Timestamp>) -> Option<String> {
-    time.map(Timestamp::iso)
-}
-
-/// JSON that billhook wrote, shown as text should it not parse.
-fn shown(text: Option<String>) -> Value {
-    text.map_or(Value::Null, |text| {
-        serde_json::from_str(&text).unwrap_or(Value::String(text))
-    })
-}
-
-fn event(row: &Row) -> Result<EventRecord, StoreError> {
-    Ok(EventRecord {
-        object: "event_record",
-        id: row.text("id")?,
-        r#type: row.text("type")?,
-        account: row.text("account")?,
-        livemode: row.flag("livemode")?,
-        api_version: row.opt_text("api_version")?,
-        created: row.time("created")?.iso(),
-        received_at: row.time("received_at")?.iso(),
-        status: row.text("status")?,
-        attempts: count(row, "attempts")?,
-        last_error: row.opt_text("last_error")?,
-        stale: row.flag("stale")?,
-        occurrence: row.opt_text("occurrence")?,
-        customer: row.opt_text("customer")?,
-        deliveries: Vec::new(),
-        changes: Vec::new(),
-        run: None,
-        tool_calls: Vec::new(),
-        messages: Vec::new(),
-        payload: Value::Null,
-    })
-}
-
-fn run(row: &Row) -> Result<RunRecord, StoreError> {
-    Ok(RunRecord {
-        object: "run",
-        id: row.text("id")?,
-        event: row.text("event")?,
-        occurrence: row.text("occurrence")?,
-        playbook: row.text("playbook")?,
-        status: row.text("status")?,
-        reason: row.opt_text("reason")?,
-        due_at: row.time("due_at")?.iso(),
-        model: row.opt_text("model")?,
-        prompt_hash: row.opt_text("prompt_hash")?,
-        generation: row.int("generation")?,
-        steps: Vec::new(),
-        usage: shown(row.opt_text("usage")?),
-        cost: None,
-        started_at: iso(row.opt_time("started_at")?),
-        ended_at: iso(row.opt_time("ended_at")?),
-    })
-}
-
-fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreError> {
-    let acts = row.text("verdict")? != "refused" && row.opt_text("effect_key")?.is_some();
-    Ok(ToolCallRecord {
-        object: "tool_call",
-        id: row.text("id")?,
-        run: row.text("run")?,
-        event: row.text("event")?,
-        tool: row.text("tool")?,
-        arguments: shown(row.opt_text("arguments")?),
-        by: row.text("by")?,
-        verdict: row.text("verdict")?,
-        rule: row.opt_text("rule")?,
-        reason: row.opt_text("reason")?,
-        effect: if acts {
-            row.opt_text("became")?
-                .or_else(|| Some("intended".to_owned()))
-        } else {
-            None
-        },
-        effect_key: row.opt_text("effect_key")?,
-        result: shown(row.opt_text("result")?),
-        at: row.time("at")?.iso(),
-    })
-}
-
-fn message(row: &Row) -> Result<MessageRecord, StoreError> {
-    let status = row.text("status")?;
-    Ok(MessageRecord {
-        object: "message",
-        id: row.text("id")?,
-        event: row.text("event")?,
-        occurrence: row.text("occurrence")?,
-        playbook: row.text("playbook")?,
-        channel: row.text("channel")?,
-        to: row.opt_text("recipient")?,
-        subject: row.text("subject")?,
-        reason: row.opt_text("reason")?,
-        message_id: row.text("message_id")?,
-        attempts: count(row, "attempts")?,
-        not_before: (status == "pending")
-            .then(|| row.time("not_before").map(Timestamp::iso))
-            .transpose()?,
-        sent_at: iso(row.opt_time("sent_at")?),
-        text: None,
-        status,
-    })
 }
 
 impl SqlStore {
@@ -190,15 +85,32 @@ impl SqlStore {
                     .await?
             }
         };
-        let events = rows.iter().map(event).collect::<Result<_, _>>()?;
+        let moment = self.moment().await?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut event = event(row)?;
+            let run = match (&event.occurrence, event.status.as_str()) {
+                (Some(occurrence), "applied" | "dead") => {
+                    self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?
+                }
+                _ => None,
+            };
+            let run = match run {
+                Some(run) => Some(self.shown_run(&run, moment).await?),
+                None => None,
+            };
+            event.waits_for = self.event_waits(row, run.as_ref(), moment)?;
+            events.push(event);
+        }
         Ok(Listing::new(events, page.limit))
     }
 
     pub(super) async fn read_event(&self, id: &str) -> Result<Option<EventRecord>, StoreError> {
-        let Some(row) = self.db.row(&EVENT, args![id]).await? else {
+        let Some(found) = self.db.row(&EVENT, args![id]).await? else {
             return Ok(None);
         };
-        let mut event = event(&row)?;
+        let moment = self.moment().await?;
+        let mut event = event(&found)?;
         if let Some(body) = self.db.row(&BODY, args![id]).await? {
             event.payload = serde_json::from_slice(&body.bytes("body")?).unwrap_or(Value::Null);
         }
@@ -223,18 +135,25 @@ impl SqlStore {
         if let Some(occurrence) = &event.occurrence
             && let Some(row) = self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?
         {
-            let run = run(&row)?;
-            event.tool_calls = self.calls_of(&run.id).await?;
-            let messages = self.db.rows(&MESSAGES_OF_RUN, args![&run.id]).await?;
-            event.messages = messages.iter().map(message).collect::<Result<_, _>>()?;
+            let run = self.shown_run(&row, moment).await?;
+            event.tool_calls = self.calls_of(occurrence).await?;
+            let messages = self
+                .db
+                .rows(&MESSAGES_OF_OCCURRENCE, args![occurrence])
+                .await?;
+            event.messages = messages
+                .iter()
+                .map(|row| message(row, moment))
+                .collect::<Result<_, _>>()?;
             event.run = Some(run);
         }
+        event.waits_for = self.event_waits(&found, event.run.as_ref(), moment)?;
         Ok(Some(event))
     }
 
-    async fn calls_of(&self, run: &str) -> Result<Vec<ToolCallRecord>, StoreError> {
+    async fn calls_of(&self, occurrence: &str) -> Result<Vec<ToolCallRecord>, StoreError> {
         self.db
-            .rows(&CALLS_OF_RUN, args![run])
+            .rows(&CALLS_OF_OCCURRENCE, args![occurrence])
             .await?
             .iter()
             .map(tool_call)
@@ -246,17 +165,25 @@ impl SqlStore {
             .db
             .rows(&RUNS, args![&page.starting_after, rows_for(page)])
             .await?;
-        Ok(Listing::new(
-            rows.iter().map(run).collect::<Result<_, _>>()?,
-            page.limit,
-        ))
+        let moment = self.moment().await?;
+        let mut runs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            runs.push(self.shown_run(row, moment).await?);
+        }
+        Ok(Listing::new(runs, page.limit))
+    }
+
+    async fn shown_run(&self, row: &Row, moment: Moment) -> Result<RunRecord, StoreError> {
+        let mut run = run(row)?;
+        run.waits_for = self.run_waits(row, moment).await?;
+        Ok(run)
     }
 
     pub(super) async fn read_run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
         let Some(row) = self.db.row(&RUN, args![id]).await? else {
             return Ok(None);
         };
-        let mut run = run(&row)?;
+        let mut run = self.shown_run(&row, self.moment().await?).await?;
         for row in self.db.rows(&STEPS, args![id]).await? {
             run.steps.push(json!({
                 "generation": row.int("generation")?,
@@ -295,17 +222,19 @@ impl SqlStore {
                 args![&page.starting_after, status, rows_for(page)],
             )
             .await?;
-        Ok(Listing::new(
-            rows.iter().map(message).collect::<Result<_, _>>()?,
-            page.limit,
-        ))
+        let moment = self.moment().await?;
+        let messages = rows
+            .iter()
+            .map(|row| message(row, moment))
+            .collect::<Result<_, _>>()?;
+        Ok(Listing::new(messages, page.limit))
     }
 
     pub(super) async fn read_message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {
         let Some(row) = self.db.row(&MESSAGE, args![id]).await? else {
             return Ok(None);
         };
-        let mut record = message(&row)?;
+        let mut record = message(&row, self.moment().await?)?;
         record.text = Some(row.text("text")?);
         Ok(Some(record))
     }

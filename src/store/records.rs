@@ -82,7 +82,7 @@ pub struct ClaimedRun {
     pub customer: Option<String>,
     /// Which journal it writes: a new generation starts with fresh reads.
     pub generation: i64,
-    /// How often it was claimed.
+    /// How often it failed so far.
     pub attempts: u32,
     /// When the rules decide for a model that does not answer.
     pub decide_by: Timestamp,
@@ -276,6 +276,8 @@ pub struct Release {
     pub error: String,
     /// What was journaled is not gone on from: the next claim starts with fresh reads.
     pub start_over: bool,
+    /// It failed, and that counts: after so many it is `failed` for good.
+    pub is_failure: bool,
 }
 
 /// A message under a lease.
@@ -338,6 +340,27 @@ pub enum SendOutcome {
         /// Why.
         reason: String,
     },
+}
+
+/// What a person says became of a message that nobody knows the fate of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It went out.
+    Sent,
+    /// It did not, or may go twice: send it again.
+    Resend,
+}
+
+/// What `resolve_message` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolved {
+    /// It is as the person said now.
+    Done,
+    /// There is nothing to resolve: it has this status.
+    NotUnknown(String),
+    /// There is no such message.
+    Missing,
 }
 
 /// What `retry_event` found.

@@ -20,24 +20,28 @@ statements! {
     SCHEDULE_DONE: "UPDATE schedules SET status = 'done' WHERE effect_key = $1";
     INSERT_RUN: "INSERT INTO runs (id, account, livemode, lane, event, occurrence, playbook, stage, customer, status, due_at, decide_by, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11, $12) ON CONFLICT (occurrence, stage) DO NOTHING";
-    /// A lane waits until its customer's received events are applied, but not for ever.
+    /// A lane waits until its customer's received events are applied. For one that failed it does not wait for ever, nor
+    /// for what came after its follow-up was due; all else is on its way, however long the backlog.
     CLAIM_LANE: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
             SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
-                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') AND e.received_at > $4) \
+                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') \
+                AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
             ORDER BY l.next_due LIMIT 1) RETURNING lane, epoch",
         postgres: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
             SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
-                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') AND e.received_at > $4) \
+                SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') \
+                AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
             ORDER BY l.next_due LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING lane, epoch";
     /// Locked, because an event that is applied at this moment may merge it away.
     NEXT_RUN: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
         WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1",
         postgres: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
         WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1 FOR UPDATE";
-    START: "UPDATE runs SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $2) WHERE id = $1 AND status IN ('waiting', 'running', 'deferred')";
+    START: "UPDATE runs SET status = 'running', started_at = coalesce(started_at, $2) WHERE id = $1 AND status IN ('waiting', 'running', 'deferred')";
     NEW_GENERATION: "UPDATE runs SET generation = $2, started_at = $3, prompt_hash = NULL WHERE id = $1";
-    /// When the lane is due again: its next open run, if there is one.
-    FREE_LANE: "UPDATE lanes SET lease_until = 0, next_due = ( \
+    /// When the lane is due again: its next open run, if there is one. The epoch is spent: a renewal that is still on its
+    /// way must not lease the lane to nobody.
+    FREE_LANE: "UPDATE lanes SET lease_until = 0, epoch = epoch + 1, next_due = ( \
             SELECT min(due_at) FROM runs WHERE runs.lane = lanes.lane AND status IN ('waiting', 'running', 'deferred')) \
         WHERE lane = $1 AND epoch = $2";
     HOLDS: "SELECT 1 AS one FROM lanes WHERE lane = $1 AND epoch = $2",
@@ -45,15 +49,17 @@ statements! {
     RENEW: "UPDATE lanes SET lease_until = $3 WHERE lane = $1 AND epoch = $2";
     EVENT_TYPE: "SELECT type FROM events WHERE id = $1";
     STEPS: "SELECT seq, at, data FROM steps WHERE run = $1 AND generation = $2 ORDER BY seq";
-    INSERT_STEP: "INSERT INTO steps (run, generation, seq, at, data) VALUES ($1, $2, $3, $4, $5)";
+    INSERT_STEP: "INSERT INTO steps (run, generation, seq, at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run, generation, seq) DO NOTHING";
+    SAME_STEP: "SELECT 1 AS one FROM steps WHERE run = $1 AND generation = $2 AND seq = $3 AND data = $4";
     NOTE_MODEL: "UPDATE runs SET model = $2, prompt_hash = $3 WHERE id = $1";
     INSERT_CALL: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, rule, reason, effect_key, result, at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-    /// Waiting for a model is no failure and spends no attempt.
+    /// Only what failed spends an attempt; waiting for a model and being stopped do not.
     GIVE_BACK: "UPDATE runs SET status = $2, due_at = $3, reason = $4, ended_at = CASE WHEN $2 = 'failed' THEN CAST($5 AS BIGINT) END, \
         generation = generation + $6, started_at = CASE WHEN $6 = 1 THEN NULL ELSE started_at END, \
-        attempts = CASE WHEN $2 = 'deferred' THEN attempts - 1 ELSE attempts END WHERE id = $1 AND status = 'running'";
-    EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND status = 'applied'";
+        attempts = attempts + $7 WHERE id = $1 AND status = 'running'";
+    /// The leading event is done already when a later run of its occurrence fails, a win-back for example.
+    EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND (status = 'applied' OR (status = 'done' AND id = $3))";
     PAYMENTS: "SELECT account, livemode, kind, id, data, version FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'payment_intent' \
         ORDER BY created DESC, id DESC LIMIT $4";
 }
@@ -212,11 +218,23 @@ impl SqlStore {
         let mut tx = self.db.begin().await?;
         fence(&mut tx, run).await?;
         let data = step.data.to_string();
-        tx.run(
-            &INSERT_STEP,
-            args![&run.id, run.generation, step.seq, now, &data],
-        )
-        .await?;
+        let inserted = tx
+            .run(
+                &INSERT_STEP,
+                args![&run.id, run.generation, step.seq, now, &data],
+            )
+            .await?;
+        if inserted == 0 {
+            // Nobody else writes under this fence, so it is ours: it was committed and only the answer was lost.
+            let step = args![&run.id, run.generation, step.seq, &data];
+            return match tx.row(&SAME_STEP, step).await? {
+                Some(_) => Ok(()),
+                None => Err(StoreError::Inconsistent {
+                    column: "steps.data",
+                    what: "another step has this number",
+                }),
+            };
+        }
         if step.seq == 0 {
             tx.run(&NOTE_MODEL, args![&run.id, &step.model, &step.prompt_hash])
                 .await?;
@@ -272,7 +290,8 @@ impl SqlStore {
                     release.due_at,
                     &release.error,
                     now,
-                    release.start_over
+                    release.start_over,
+                    release.is_failure,
                 ],
             )
             .await?;
@@ -281,8 +300,8 @@ impl SqlStore {
             return Err(StoreError::Fenced);
         }
         if release.status == "failed" {
-            tx.run(&EVENTS_DEAD, args![&run.occurrence, &release.error])
-                .await?;
+            let dead = args![&run.occurrence, &release.error, &run.event];
+            tx.run(&EVENTS_DEAD, dead).await?;
         }
         tx.run(&FREE_LANE, args![&run.lane, run.epoch]).await?;
         tx.commit().await

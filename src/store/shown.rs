@@ -1,5 +1,7 @@
 //! What the store shows to people and programs: rows in the shapes of the API, and pages of them.
 
+pub(super) mod rows;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -85,15 +87,17 @@ pub struct EventRecord {
     pub occurrence: Option<String>,
     /// Its customer.
     pub customer: Option<String>,
+    /// What it waits for, in a sentence, until everything that follows from it is decided.
+    pub waits_for: Option<String>,
     /// Every arrival; in lists only their number is known.
     pub deliveries: Vec<Value>,
     /// What it changed.
     pub changes: Vec<Value>,
-    /// The run that it led or joined.
+    /// The run that it led or joined; of several the one that is not over.
     pub run: Option<RunRecord>,
-    /// That run's calls.
+    /// Its runs' calls.
     pub tool_calls: Vec<ToolCallRecord>,
-    /// That run's messages.
+    /// Its runs' messages.
     pub messages: Vec<MessageRecord>,
     /// The body, as JSON.
     pub payload: Value,
@@ -116,6 +120,10 @@ pub struct RunRecord {
     pub status: String,
     /// Why it was skipped or failed.
     pub reason: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What it waits for, in a sentence, while it is not over.
+    pub waits_for: Option<String>,
     /// When it is due.
     pub due_at: String,
     /// The model that decided.
@@ -198,6 +206,10 @@ pub struct MessageRecord {
     pub attempts: u32,
     /// Not before this.
     pub not_before: Option<String>,
+    /// When it ends as `expired`, while it waits.
+    pub expires_at: Option<String>,
+    /// What it waits for, in a sentence, while it is not over.
+    pub waits_for: Option<String>,
     /// When it was taken.
     pub sent_at: Option<String>,
     /// The text part; only when one message is asked for.
@@ -229,6 +241,8 @@ pub struct ObjectRow {
 pub struct Census {
     /// Events by status; `done` and `ignored` are not counted, they only grow.
     pub events: BTreeMap<String, u64>,
+    /// Dead events by the stage that failed: `apply` or `follow_up`.
+    pub dead: BTreeMap<String, u64>,
     /// Open runs by status.
     pub runs: BTreeMap<String, u64>,
     /// Messages by status, those that are over left out.

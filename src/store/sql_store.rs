@@ -10,7 +10,8 @@ use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
     EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Policy,
-    Release, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
+    ToolCallRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -32,7 +33,7 @@ impl SqlStore {
         policy: Policy,
     ) -> Result<Self, StoreError> {
         Ok(Self {
-            db: Database::open(url).await?,
+            db: Database::open(url, policy.database_timeout).await?,
             clock,
             ids,
             policy,
@@ -42,11 +43,6 @@ impl SqlStore {
     /// Brings the schema up to date; several processes may call it at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         super::migrations::run(&self.db).await
-    }
-
-    /// Closes every connection.
-    pub async fn close(&self) {
-        self.db.close().await;
     }
 
     /// Asks the database to plan every statement there is, and names the first that it refuses.
@@ -61,10 +57,14 @@ impl SqlStore {
             super::runs::ALL,
             super::finish::ALL,
             super::outbox::ALL,
+            super::caps::ALL,
             super::read::ALL,
             super::standing::ALL,
             super::summary::ALL,
+            super::waits::ALL,
             super::migrations::ALL,
+            super::examination::ALL,
+            super::notices::ALL,
         ];
         let mut count = 0;
         for (name, sql) in files.into_iter().flatten() {
@@ -137,12 +137,26 @@ impl Store for SqlStore {
     ) -> Result<Clearance, StoreError> {
         self.clear_for_sending(message, lease).await
     }
+    async fn renew_message(
+        &self,
+        message: &ClaimedMessage,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        self.renew_sending(message, lease).await
+    }
     async fn settle_message(
         &self,
         message: &ClaimedMessage,
         outcome: &SendOutcome,
     ) -> Result<(), StoreError> {
         self.settle(message, outcome).await
+    }
+    async fn resolve_message(
+        &self,
+        id: &str,
+        resolution: Resolution,
+    ) -> Result<Resolved, StoreError> {
+        self.resolve(id, resolution).await
     }
     async fn payment_history(
         &self,
@@ -196,5 +210,8 @@ impl Store for SqlStore {
     }
     async fn check(&self) -> Result<(), StoreError> {
         super::migrations::check(&self.db).await
+    }
+    async fn close(&self) {
+        self.db.close().await;
     }
 }

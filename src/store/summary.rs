@@ -7,6 +7,10 @@ use super::sql_store::SqlStore;
 
 statements! {
     EVENTS: "SELECT status, count(*) AS n FROM events WHERE status IN ('pending', 'retrying', 'applied', 'dead') GROUP BY status";
+    /// Of an applied event it is the follow-up that failed, unless it was sent once more in a shape that cannot be applied.
+    DEAD: "SELECT stage AS status, count(*) AS n FROM (SELECT CASE WHEN applied_at IS NULL OR EXISTS ( \
+            SELECT 1 FROM bodies WHERE event = events.id AND applied = 0) THEN 'apply' ELSE 'follow_up' END AS stage \
+        FROM events WHERE status = 'dead') AS dead GROUP BY stage";
     RUNS: "SELECT status, count(*) AS n FROM runs WHERE status IN ('waiting', 'running', 'deferred') GROUP BY status";
     MESSAGES: "SELECT status, count(*) AS n FROM messages WHERE status IN ('pending', 'sending', 'unknown') GROUP BY status";
     SENDABLE: "SELECT count(*) AS n FROM messages WHERE status IN ('pending', 'sending') AND not_before <= $1 AND (reason IS NULL OR reason NOT LIKE 'no_channel%')";
@@ -31,6 +35,7 @@ impl SqlStore {
         };
         let mut census = Census {
             events: counted(self.db.rows(&EVENTS, args![]).await?)?,
+            dead: counted(self.db.rows(&DEAD, args![]).await?)?,
             runs: counted(self.db.rows(&RUNS, args![]).await?)?,
             messages: counted(self.db.rows(&MESSAGES, args![]).await?)?,
             idle: false,

@@ -113,6 +113,23 @@ impl Event {
         })
     }
 
+    /// The same event without what its object says, only which object it is and whose: as a parsed tree an object takes
+    /// many times the memory of its text, and whoever only stores an event has the text.
+    #[must_use]
+    pub fn without_content(mut self) -> Self {
+        let mut kept = Map::new();
+        for (key, value) in [
+            ("object", self.object_kind()),
+            ("id", self.object_id()),
+            ("customer", self.customer()),
+        ] {
+            kept.extend(value.map(|value| (key.to_owned(), Value::from(value))));
+        }
+        self.object = Value::Object(kept);
+        self.previous = None;
+        self
+    }
+
     /// The id of the object that the event is about; `invoice.upcoming` has none.
     pub fn object_id(&self) -> Option<&str> {
         self.object

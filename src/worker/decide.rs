@@ -39,6 +39,8 @@ pub struct Deciding {
 pub(super) enum Undecided {
     /// Another worker has it.
     Fenced,
+    /// The process is about to end.
+    Stopped,
     /// The prompts are not those its journal was written with.
     Outdated,
     /// The model is away.

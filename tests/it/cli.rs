@@ -54,6 +54,10 @@ fn the_demo_does_the_main_job_with_nothing_configured() {
     let (code, shown, _) = ask(&["events", "show", "evt_demo_21"]);
     assert_eq!(code, Some(0));
     assert!(shown.contains("nobody could be written to"), "{shown}");
+    assert!(
+        shown.contains("pending, waits for a way to leave (no_channel: set SALES_WEBHOOK_URL"),
+        "{shown}"
+    );
     let (code, listed, _) = ask(&["events", "list", "--status", "ignored", "--json"]);
     assert_eq!(code, Some(0));
     assert_eq!(json(listed.as_bytes())["data"][0]["id"], "evt_demo_23");

@@ -12,7 +12,17 @@ mod cli;
 #[cfg(test)]
 mod convergence;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod follow_ups;
+#[cfg(test)]
+mod hints;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod outbox;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]

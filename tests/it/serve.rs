@@ -2,9 +2,14 @@
 
 mod answers;
 mod crash;
+mod hints;
 mod once;
+mod outage;
+mod overload;
 mod refusals;
+mod resolve;
 mod stopping;
+mod together;
 mod ways;
 
 use billhook::clock::{Clock, SystemClock};

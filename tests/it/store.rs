@@ -27,9 +27,16 @@ macro_rules! on_both {
     };
 }
 
+mod caps;
 mod conformance;
+mod dead;
 mod inbox;
+mod queued;
+mod resolve;
 mod schema;
+mod stops;
+mod waiting;
+mod waits;
 
 const LONG: Duration = Duration::from_mins(1);
 

@@ -102,6 +102,16 @@ fn values_are_refused_by_key_place_and_reason() {
         ),
         ("BILLHOOK__STRIPE__ACCOUNTS", "acme", "acct_"),
         (
+            "BILLHOOK__SERVER__MAX_CONNECTIONS",
+            "0",
+            "write a number over 0",
+        ),
+        (
+            "BILLHOOK__SERVER__MAX_BYTES_IN_FLIGHT",
+            "2097151",
+            "at least twice server.max_body",
+        ),
+        (
             "BILLHOOK__STRIPE__ENDPOINTS__EU__ACCOUNT",
             "acct_1",
             "`stripe.endpoints.eu.secrets` in environment variable BILLHOOK__STRIPE__ENDPOINTS__EU__ACCOUNT",

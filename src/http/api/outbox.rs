@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Id, ListAnswer};
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
-use crate::store::MessageRecord;
+use crate::store::{MessageRecord, Resolution, Resolved};
 
 const STATUSES: &[&str] = &[
     "pending",
@@ -28,6 +32,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/outbox", get(list))
         .route("/outbox/{id}", get(show))
+        .route("/outbox/{id}/resolve", post(resolve))
 }
 
 async fn list(
@@ -48,6 +53,52 @@ async fn show(
     parameters: Parameters,
 ) -> Result<Json<MessageRecord>, Problem> {
     parameters.finish()?;
-    let message = app.state.store.message(&id).await?;
+    read(&app, &id).await
+}
+
+/// What a person says of a message whose fate nobody knows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Verdict {
+    resolution: Resolution,
+}
+
+async fn resolve(
+    State(app): State<Arc<App>>,
+    Id(id): Id,
+    parameters: Parameters,
+    body: Bytes,
+) -> Result<Json<MessageRecord>, Problem> {
+    parameters.finish()?;
+    let Ok(Verdict { resolution }) = serde_json::from_slice(&body) else {
+        return Err(Problem::bad_parameter(
+            "resolution",
+            "must be \"sent\" or \"resend\", in a JSON object that holds nothing else",
+        ));
+    };
+    match app.state.store.resolve_message(&id, resolution).await? {
+        Resolved::Missing => Err(Problem::missing("message")),
+        Resolved::NotUnknown(status) => Err(not_unknown(&id, &status)),
+        Resolved::Done => read(&app, &id).await,
+    }
+}
+
+fn not_unknown(id: &str, status: &str) -> Problem {
+    let mut problem = Problem::new(
+        StatusCode::CONFLICT,
+        "not-unknown",
+        "Nothing to resolve",
+        format!(
+            "the message is {status}, and only an unknown one can be resolved; GET /api/v1/outbox/{id} shows it"
+        ),
+    );
+    problem
+        .members
+        .push(("message_status", Value::from(status)));
+    problem
+}
+
+async fn read(app: &App, id: &str) -> Result<Json<MessageRecord>, Problem> {
+    let message = app.state.store.message(id).await?;
     message.map(Json).ok_or_else(|| Problem::missing("message"))
 }

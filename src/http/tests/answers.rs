@@ -117,6 +117,12 @@ async fn metrics_show_the_census_with_zeros() {
         .store
         .held()
         .census
+        .dead
+        .insert("follow_up".to_owned(), 3);
+    server
+        .store
+        .held()
+        .census
         .runs
         .insert("waiting".to_owned(), 2);
     let answer = server.ask(plain("/metrics")).await;
@@ -131,6 +137,10 @@ async fn metrics_show_the_census_with_zeros() {
     billhook_events{status="dead"} 3
     billhook_events{status="pending"} 0
     billhook_events{status="retrying"} 0
+    # HELP billhook_dead_events Events that wait for `events retry`, by the stage that failed.
+    # TYPE billhook_dead_events gauge
+    billhook_dead_events{stage="apply"} 0
+    billhook_dead_events{stage="follow_up"} 3
     # HELP billhook_runs Runs that are not over, by status.
     # TYPE billhook_runs gauge
     billhook_runs{status="deferred"} 0

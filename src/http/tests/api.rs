@@ -24,6 +24,7 @@ fn event(id: &str, status: &str) -> EventRecord {
         stale: false,
         occurrence: None,
         customer: None,
+        waits_for: None,
         deliveries: Vec::new(),
         changes: Vec::new(),
         run: None,
@@ -87,6 +88,11 @@ async fn nobody_reads_without_the_token() {
         .body(Body::empty())
         .unwrap();
     assert_eq!(server.ask(retry).await.status, StatusCode::UNAUTHORIZED);
+    let resolve = Request::post("/api/v1/outbox/msg_1/resolve")
+        .header("Host", "localhost")
+        .body(Body::from(r#"{"resolution":"sent"}"#))
+        .unwrap();
+    assert_eq!(server.ask(resolve).await.status, StatusCode::UNAUTHORIZED);
     assert!(server.store.held().asked.is_empty());
     let lower = format!("bearer {TOKEN}");
     assert_eq!(

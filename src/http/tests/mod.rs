@@ -2,6 +2,7 @@
 
 mod answers;
 mod api;
+mod outbox;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -15,16 +16,16 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::{Endpoint, HttpLimits, HttpState, router};
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::hints::{Doorbell, Hints};
 use crate::ids::CountedIds;
 use crate::inbox::fake_store::FakeStore;
-use crate::inbox::{Admission, Inbox};
+use crate::inbox::{Admission, Inbox, Limits, Room};
 use crate::stripe::signature::{SigningSecrets, sign};
 
 const SECRET: &str = "whsec_one";
@@ -106,7 +107,12 @@ impl Server {
     fn with(change: impl FnOnce(&mut HttpState)) -> Self {
         let store = Arc::new(FakeStore::default());
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_767_225_600)));
-        let (inbox, task) = Inbox::new(store.clone(), clock.clone(), 10, Arc::new(Notify::new()));
+        let limits = Limits {
+            max_backlog: 10,
+            backlog_pause: Duration::from_secs(1),
+            commit: Duration::from_secs(5),
+        };
+        let (inbox, task) = Inbox::new(store.clone(), limits, Doorbell::default());
         let stop = CancellationToken::new();
         TaskTracker::new().spawn(task.run(stop.clone()));
         let endpoint = |secret: &str, account: Option<&str>| Endpoint {
@@ -116,6 +122,8 @@ impl Server {
         let mut state = HttpState {
             store: store.clone(),
             inbox,
+            hints: Hints::default(),
+            room: Room::new(4 * MAX_BODY),
             clock: clock.clone(),
             ids: Arc::new(CountedIds::default()),
             endpoints: Arc::new(BTreeMap::from([

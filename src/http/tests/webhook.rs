@@ -120,6 +120,31 @@ async fn a_body_that_is_too_large_comes_before_the_signature() {
 }
 
 #[tokio::test]
+async fn a_body_that_finds_no_room_in_memory_is_refused_at_once() {
+    let mut others = None;
+    let server = Server::with(|state| others = Some(state.room.share()));
+    let mut others = others.unwrap();
+    others.cover(4 * MAX_BODY - EVENT.len() + 1).unwrap();
+    let answer = server.deliver(EVENT).await;
+    assert_eq!(
+        (answer.status, answer.problem().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+    );
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    // What is only announced takes no room.
+    let announced = Request::post("/stripe/webhook")
+        .header("Content-Length", MAX_BODY)
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(server.ask(announced).await.status, StatusCode::UNAUTHORIZED);
+    assert!(server.store.held().deliveries.is_empty());
+    others.cover(4 * MAX_BODY - EVENT.len()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(server.deliver(EVENT).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn the_signature_comes_before_the_envelope() {
     let server = Server::new();
     let answer = server.ask(unsigned("no event")).await;

@@ -23,7 +23,8 @@ use crate::stripe::links::{Edge, Node, NodeKind};
 use crate::stripe::view::Family;
 
 statements! {
-    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = NULL, lease_until = 0 \
+    /// Spends the epoch, as every end of a claim does.
+    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = NULL, lease_until = 0, epoch = epoch + 1 \
         WHERE id = $1 AND epoch = $2";
     /// Asked only after the event's row was written: until then the body of another shape may be on its way in unseen.
     STILL_UNAPPLIED: "UPDATE events SET status = 'pending' WHERE id = $1 AND EXISTS (SELECT 1 FROM bodies WHERE event = $1 AND applied = 0)";

@@ -348,7 +348,10 @@ proptest! {
             prop_assert!(!has_nul(&event.object));
             prop_assert!(!event.id.is_empty() && !event.id.contains('\0'));
             prop_assert!(event.created.0 >= 0);
-            let _customer = (event.customer(), event.object_id(), event.object_kind());
+            let identity = |event: &Event| {
+                [event.customer(), event.object_id(), event.object_kind()].map(|id| id.map(str::to_owned))
+            };
+            prop_assert_eq!(identity(&event), identity(&event.clone().without_content()));
         }
     }
 }

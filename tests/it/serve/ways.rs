@@ -100,5 +100,6 @@ async fn mails_and_notices_leave_once_their_servers_take_them(mut place: Place) 
         .await;
     assert_eq!(mail.message_ids().len(), 2);
     let read = mail.seen.lock().unwrap();
-    assert!(read.connections >= 4 && read.commands.iter().any(|command| command == "DATA"));
+    // Two for what was refused at least, and one for what was not.
+    assert!(read.connections >= 3 && read.commands.iter().any(|command| command == "DATA"));
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use billhook::guardrails::precondition::Purpose;
 use billhook::store::{
-    Accepted, Action, Channel, Clearance, EventFilter, Finish, NewEffect, NewMessage, NewStep,
-    Page, Release, Retried, SendOutcome, Store, StoreError,
+    Accepted, Action, Channel, ClaimedRun, Clearance, EventFilter, Finish, NewEffect, NewMessage,
+    NewStep, Page, Release, Retried, SendOutcome, Store, StoreError,
 };
 use billhook_tools::{Priority, Proposal};
 use serde_json::{Value, json};
@@ -169,6 +169,39 @@ async fn a_worker_that_was_given_up_is_fenced(bench: &Bench) {
     assert_eq!(bench.store.backlog(10).await.unwrap(), 0);
 }
 
+fn given_back(bench: &Bench, is_failure: bool) -> Release {
+    Release {
+        status: "waiting",
+        // Before the other run of the lane, so that it is this one that is claimed again.
+        due_at: bench.now().minus(Duration::from_hours(1)),
+        error: "given back".to_owned(),
+        start_over: false,
+        is_failure,
+    }
+}
+
+/// Gives the run back twice and claims it again.
+async fn giving_back_spends_an_attempt_only_on_failures(
+    bench: &Bench,
+    run: ClaimedRun,
+) -> ClaimedRun {
+    let (mut run, mut spent) = (run, 0);
+    for is_failure in [false, true] {
+        let release = given_back(bench, is_failure);
+        bench.store.release_run(&run, &release).await.unwrap();
+        // The fence is spent: nothing that is still on its way may touch the lane.
+        assert!(is_fenced(&bench.store.release_run(&run, &release).await));
+        assert!(is_fenced(&bench.store.renew_run(&run, LEASE).await));
+        let again = bench
+            .after_lease(async || bench.store.claim_run(LEASE).await.unwrap())
+            .await;
+        spent += u32::from(is_failure);
+        assert_eq!((&again.id, again.attempts), (&run.id, spent));
+        run = again;
+    }
+    run
+}
+
 async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
     if bench.is_postgres() {
         // On SQLite the clock was moved past the window to end the lease.
@@ -192,10 +225,14 @@ async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
     };
     bench.store.journal(&run, &step(0)).await.unwrap();
     bench.store.journal(&run, &step(1)).await.unwrap();
-    assert!(
-        bench.store.journal(&run, &step(1)).await.is_err(),
-        "one step was committed twice"
-    );
+    // A worker that had no answer commits it again; what it wrote then stands, and nothing else may take its number.
+    bench.store.journal(&run, &step(1)).await.unwrap();
+    let other = NewStep {
+        data: json!({ "seq": "another" }),
+        ..step(1)
+    };
+    assert!(bench.store.journal(&run, &other).await.is_err());
+    let run = giving_back_spends_an_attempt_only_on_failures(bench, run).await;
     let steps = bench.store.load_run(&run).await.unwrap().steps;
     assert_eq!(
         steps.iter().map(|step| step.seq).collect::<Vec<_>>(),
@@ -211,14 +248,13 @@ async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
         is_fenced(&bench.store.finish_run(&run, &done(vec![notice()])).await),
         "ended twice"
     );
-    let release = Release {
-        status: "failed",
-        due_at: bench.now(),
-        error: "late".to_owned(),
-        start_over: false,
-    };
     assert!(
-        is_fenced(&bench.store.release_run(&run, &release).await),
+        is_fenced(
+            &bench
+                .store
+                .release_run(&run, &given_back(bench, true))
+                .await
+        ),
         "an ended run was given back"
     );
     // The second run of the customer proposes the same effect: the first stands.
@@ -284,11 +320,19 @@ async fn a_message_goes_once(bench: &Bench) {
         bench.store.begin_sending(&heir, LEASE).await.unwrap(),
         Clearance::Go
     );
+    bench.store.renew_message(&heir, LEASE * 2).await.unwrap();
+    assert!(is_fenced(
+        &bench.store.renew_message(&zombie[0], LEASE).await
+    ));
     let retry = SendOutcome::Retry {
         at: bench.now().plus(Duration::from_mins(5)),
         reason: "busy".to_owned(),
     };
     bench.store.settle_message(&heir, &retry).await.unwrap();
+    assert!(
+        is_fenced(&bench.store.renew_message(&heir, LEASE).await),
+        "what was given back was leased again"
+    );
     assert!(
         bench
             .store
@@ -317,6 +361,10 @@ async fn a_message_goes_once(bench: &Bench) {
         .settle_message(&again, &SendOutcome::Sent)
         .await
         .unwrap();
+    assert!(
+        is_fenced(&bench.store.settle_message(&again, &retry).await),
+        "what is over was given back"
+    );
     let shown = bench.store.message(&again.id).await.unwrap().unwrap();
     assert_eq!((shown.status.as_str(), shown.attempts), ("sent", 2));
     bench.clock.advance(Duration::from_hours(100));

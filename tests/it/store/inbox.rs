@@ -23,6 +23,7 @@ on_both![
     a_body_may_have_a_mebibyte,
     an_ignored_event_is_kept_and_left_alone,
     a_claim_keeps_to_its_limit,
+    a_claim_takes_only_so_many_bytes_into_memory,
     two_processes_never_claim_the_same,
     an_ended_lease_is_taken_over_and_the_old_claim_is_refused,
     what_failed_is_tried_again_and_then_dead,
@@ -222,6 +223,27 @@ async fn a_body_may_have_a_mebibyte(bench: Bench) {
         bench.store.object("payment_intent", "pi_1").await.unwrap()[0].data["status"],
         "succeeded"
     );
+}
+
+async fn a_claim_takes_only_so_many_bytes_into_memory(bench: Bench) {
+    let mut seen = BTreeSet::new();
+    let large: Vec<_> = (0..10)
+        .map(|number| {
+            let mut event = paid("cus_1", &format!("pi_{number}"), 0).json(Shape::Clover);
+            event["data"]["object"]["description"] = json!("x".repeat(1 << 20));
+            delivery(&event, bench.now())
+        })
+        .collect();
+    bench.store.ingest(&large).await.unwrap();
+    for expected in [7, 3] {
+        let claimed = claim_events(&bench).await;
+        assert_eq!(claimed.len(), expected, "what was left is free at once");
+        for event in claimed {
+            assert_eq!(event.bodies.len(), 1);
+            assert!(seen.insert(event.id), "claimed twice");
+        }
+    }
+    assert!(claim_events(&bench).await.is_empty());
 }
 
 async fn an_ignored_event_is_kept_and_left_alone(bench: Bench) {

@@ -28,6 +28,7 @@ const SECRET: &str = "whsec_test_secret_of_this_suite";
 /// One service under test.
 pub(crate) struct TestApp {
     pub(crate) app: App,
+    store: Arc<SqlStore>,
     pub(crate) clock: Arc<ManualClock>,
     router: axum::Router,
     mail: tempfile::TempDir,
@@ -43,16 +44,7 @@ impl TestApp {
     pub(crate) async fn with(settings: &[(&str, &str)], model: Arc<dyn Model>) -> Self {
         let mail = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(START)));
-        let mut env: BTreeMap<String, String> = [
-            ("STRIPE_WEBHOOK_SECRET", SECRET),
-            ("DATABASE_URL", "sqlite::memory:"),
-            ("EMAIL_FROM", "Acme Billing <billing@acme.example>"),
-            ("BILLHOOK__BUSINESS__NAME", "Acme"),
-        ]
-        .iter()
-        .chain(settings)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+        let mut env = environment(settings);
         env.insert(
             "BILLHOOK__EMAIL__FOLDER".to_owned(),
             mail.path().display().to_string(),
@@ -60,15 +52,19 @@ impl TestApp {
         let config = Config::from_layers(None, &env).unwrap();
         let shared: Arc<dyn Clock> = clock.clone();
         let store = open_store(&config, shared.clone()).await.unwrap();
-        let mut app = App::with(&config, shared, store, model).unwrap();
-        let inbox = app.take_inbox().unwrap();
-        // The writer ends with the runtime of the test.
-        let writer = Shutdown::manual();
-        writer.tasks().spawn(inbox.run(writer.hard().clone()));
-        std::mem::forget(writer);
+        let mut app = App::with(&config, shared, store.clone(), model).unwrap();
+        let (inbox, hints) = (app.take_inbox().unwrap(), app.take_hints().unwrap());
+        // Both end with the runtime of the test.
+        let running = Shutdown::manual();
+        running.tasks().spawn(inbox.run(running.hard().clone()));
+        running
+            .tasks()
+            .spawn(hints.run(true, running.hard().clone()));
+        std::mem::forget(running);
         let router = app.router(Role::All);
         Self {
             app,
+            store,
             clock,
             router,
             mail,
@@ -76,16 +72,16 @@ impl TestApp {
     }
 
     pub(crate) fn store(&self) -> &Arc<SqlStore> {
-        &self.app.store
+        &self.store
     }
 
     /// Signs and posts a body, and answers what the service did.
     pub(crate) async fn post(&self, body: Vec<u8>) -> (StatusCode, Value) {
-        let header = sign(&SecretString::from(SECRET), self.clock.now(), &body);
-        let request = Request::post("/stripe/webhook")
-            .header("Stripe-Signature", header)
-            .body(Body::from(body))
-            .unwrap();
+        self.ask(webhook(body, self.clock.now())).await
+    }
+
+    /// Sends any request to the routes.
+    pub(crate) async fn ask(&self, request: Request<Body>) -> (StatusCode, Value) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20)
@@ -173,6 +169,31 @@ impl TestApp {
         assert_eq!(rows.len(), 1, "{kind} {id}");
         rows.into_iter().next().unwrap().data
     }
+}
+
+/// What a service is configured by: a business of ours, in memory, and `settings` over that.
+pub(crate) fn environment<'a>(
+    settings: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+) -> BTreeMap<String, String> {
+    [
+        ("STRIPE_WEBHOOK_SECRET", SECRET),
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("EMAIL_FROM", "Acme Billing <billing@acme.example>"),
+        ("BILLHOOK__BUSINESS__NAME", "Acme"),
+    ]
+    .iter()
+    .chain(settings)
+    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+    .collect()
+}
+
+/// A delivery as Stripe signs and posts it.
+pub(crate) fn webhook(body: Vec<u8>, now: Timestamp) -> Request<Body> {
+    let header = sign(&SecretString::from(SECRET), now, &body);
+    Request::post("/stripe/webhook")
+        .header("Stripe-Signature", header)
+        .body(Body::from(body))
+        .unwrap()
 }
 
 /// An event of ours, `at` seconds after the start.

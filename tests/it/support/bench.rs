@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billhook::clock::{Clock, ManualClock, Timestamp};
+use billhook::config::CapsConfig;
 use billhook::ids::{CountedIds, IdSource, TimeSortedIds};
 use billhook::store::{Policy, SqlStore};
 use tempfile::TempDir;
@@ -20,8 +21,14 @@ pub(crate) fn policy() -> Policy {
         max_age: Duration::from_hours(24),
         expire: Duration::from_hours(72),
         first_contact_delay: Duration::from_mins(10),
-        failure_mails_per_day: 1,
+        caps: CapsConfig {
+            mails_per_customer_per_day: 3,
+            failure_mails_per_recipient_per_day: 1,
+            mails_per_playbook_per_hour: 500,
+        },
+        attempts: 8,
         decide_by: Duration::from_hours(1),
+        database_timeout: Duration::from_secs(10),
     }
 }
 
@@ -92,7 +99,12 @@ impl Bench {
 
     /// Another process over the same data: a store of its own with the same clock.
     pub(crate) async fn another_process(&self) -> Arc<SqlStore> {
-        let store = SqlStore::open(&self.url, self.clock.clone(), self.ids.clone(), policy()).await;
+        self.process_with(policy()).await
+    }
+
+    /// Another process that is configured otherwise.
+    pub(crate) async fn process_with(&self, policy: Policy) -> Arc<SqlStore> {
+        let store = SqlStore::open(&self.url, self.clock.clone(), self.ids.clone(), policy).await;
         Arc::new(store.unwrap())
     }
 

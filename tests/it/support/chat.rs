@@ -61,6 +61,11 @@ impl ChatServer {
     pub(crate) fn notices(&self) -> Vec<(String, Value)> {
         self.room.lock().unwrap().notices.clone()
     }
+
+    /// How many notices came.
+    pub(crate) fn count(&self) -> usize {
+        self.room.lock().unwrap().notices.len()
+    }
 }
 
 async fn take(

@@ -2,8 +2,12 @@
 
 pub(crate) mod app;
 pub(crate) mod bench;
+pub(crate) mod business;
 pub(crate) mod chat;
 pub(crate) mod fixture;
+pub(crate) mod line;
+pub(crate) mod postgres_server;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod services;
 pub(crate) mod smtp;

@@ -13,11 +13,15 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::services::PostgresDatabase;
+use super::services::{PostgresDatabase, variable};
 
 /// What signs and verifies the events of these tests.
 pub(crate) const SECRET: &str = "whsec_secret_of_the_process_tests";
+/// A Redis that every process uses whose test has none of its own; it may vanish at any moment, and does.
+const REDIS: &str = "BILLHOOK_TEST_SERVE_REDIS";
 const TOKEN: &str = "token-of-the-process-tests";
+/// Names another build of the program, such as an optimized one.
+const PROGRAM: &str = "BILLHOOK_TEST_PROGRAM";
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -52,6 +56,16 @@ impl Place {
         })
     }
 
+    /// Another place of the same kind, with the same settings and an empty database.
+    pub(crate) async fn another(&self) -> Self {
+        let mut place = Self::sqlite();
+        if self.postgres.is_some() {
+            place.postgres = PostgresDatabase::empty().await;
+        }
+        place.settings.clone_from(&self.settings);
+        place
+    }
+
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
@@ -65,7 +79,9 @@ impl Place {
 
     /// The program with this place's configuration, and nothing of whoever runs the tests.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_billhook"));
+        let program =
+            variable(PROGRAM).unwrap_or_else(|| env!("CARGO_BIN_EXE_billhook").to_owned());
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.home())
@@ -81,6 +97,7 @@ impl Place {
             .env("BILLHOOK__WORKER__POLL", "50ms")
             .env("BILLHOOK__WORKER__LEASE", "2s")
             .env("BILLHOOK__RETRY__BASE", "100ms")
+            .envs(variable(REDIS).map(|url| ("REDIS_URL", url)))
             .envs(self.settings.iter().cloned())
             .stdin(Stdio::null());
         command
@@ -88,6 +105,11 @@ impl Place {
 
     /// Starts `serve` and waits until it is ready.
     pub(crate) async fn serve(&self) -> Process {
+        self.serve_as("all").await
+    }
+
+    /// Starts `serve` with a role and waits until it is ready. Several may run at once over PostgreSQL.
+    pub(crate) async fn serve_as(&self, role: &str) -> Process {
         let log = self.home().join("serve.log");
         let written = std::fs::File::options()
             .create(true)
@@ -95,7 +117,7 @@ impl Place {
             .open(&log)
             .unwrap();
         let mut child = self
-            .command(&["--json", "serve"])
+            .command(&["--json", "serve", "--role", role])
             .stdout(Stdio::piped())
             .stderr(written)
             .spawn()
@@ -251,6 +273,15 @@ impl Process {
         answer["status"].as_str().unwrap().to_owned()
     }
 
+    /// What an address answers to whoever watches it.
+    pub(crate) async fn status(&self, path: &str) -> u16 {
+        let answer = self.client.get(self.at(path)).send().await;
+        answer
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+            .status()
+            .as_u16()
+    }
+
     /// Reads from the API; a 404 is `None`.
     pub(crate) async fn get(&self, path: &str) -> Option<Value> {
         let path = format!("/api/v1{path}");
@@ -268,6 +299,37 @@ impl Process {
         }
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         Some(body)
+    }
+
+    /// What `/readyz` says, whatever its status.
+    pub(crate) async fn ready(&self) -> (u16, Value) {
+        let answer = self.client.get(self.at("/readyz")).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// One line of `/metrics`, by all that stands before its value; 0 when it is not there yet.
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
+        let answer = self.client.get(self.at("/metrics")).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let found = text.lines().find_map(|line| line.strip_prefix(series));
+        found.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Deliveries of the only event that was delivered twice: those that were kept, and those that were only counted.
+    pub(crate) async fn arrivals(&self, event: &str) -> u64 {
+        let shown = self.get(&format!("/events/{event}")).await.unwrap();
+        let kept = shown["deliveries"].as_array().unwrap().len();
+        let counted = "billhook_inbox_deliveries_total{result=\"remembered\"}";
+        kept as u64 + self.metric(counted).await
+    }
+
+    /// Asks the API for a change, and answers status and body.
+    pub(crate) async fn change(&self, path: &str, body: &Value) -> (u16, Value) {
+        let path = format!("/api/v1{path}");
+        let request = self.client.post(self.at(&path)).bearer_auth(TOKEN);
+        let answer = request.body(body.to_string()).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{path}: {error}; log:\n{}", self.log()));
+        (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
     /// Every row of a list, page by page.

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use billhook::store::Store as _;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::bench;
@@ -10,7 +11,7 @@ use super::bench;
 /// Where the tests' PostgreSQL server is, without a database name; `scripts/test` sets it.
 const POSTGRES: &str = "BILLHOOK_TEST_POSTGRES";
 /// Set to 1 it lets the tests that need PostgreSQL pass without it, with a line that says so.
-const SKIP_POSTGRES: &str = "BILLHOOK_TEST_SKIP_POSTGRES";
+pub(crate) const SKIP_POSTGRES: &str = "BILLHOOK_TEST_SKIP_POSTGRES";
 /// Guards the making of databases on one server, whichever process makes them.
 const LOCK: i64 = 0x6269_6c6c;
 

@@ -1,15 +1,18 @@
 //! A mail server for tests, on a port of its own: it keeps what it is given, and misbehaves where it is told to.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// What the server does when it comes to a phase: `connect`, `EHLO`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `body` (the message
-/// is being written), `dot` (all of it was read), `QUIT`. Everything else goes well.
+use super::process::PATIENCE;
+
+/// What the server does when it comes to a phase: `connect`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `body`
+/// (the message is being written), `dot` (all of it was read), `NOOP`, `QUIT`. Everything else goes well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Does {
     /// Answers with this line instead of the usual one.
@@ -18,12 +21,17 @@ pub(crate) enum Does {
     Drops(&'static str),
     /// Keeps the line open and answers after this long.
     Waits(&'static str, Duration),
+    /// Keeps the line open and answers once it is told something else.
+    Hangs(&'static str),
 }
 
 impl Does {
     fn phase(self) -> &'static str {
         match self {
-            Self::Answers(phase, _) | Self::Drops(phase) | Self::Waits(phase, _) => phase,
+            Self::Answers(phase, _)
+            | Self::Drops(phase)
+            | Self::Waits(phase, _)
+            | Self::Hangs(phase) => phase,
         }
     }
 }
@@ -62,7 +70,7 @@ pub(crate) fn header(message: &str, name: &str) -> String {
 pub(crate) struct SmtpServer {
     /// What it has seen so far.
     pub(crate) seen: Arc<Mutex<Seen>>,
-    does: Arc<Mutex<Option<Does>>>,
+    does: watch::Sender<Option<Does>>,
     address: std::net::SocketAddr,
     _stop: DropGuard,
 }
@@ -72,12 +80,9 @@ impl SmtpServer {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (seen, does) = (
-            Arc::<Mutex<Seen>>::default(),
-            Arc::<Mutex<Option<Does>>>::default(),
-        );
+        let (seen, does) = (Arc::<Mutex<Seen>>::default(), watch::Sender::default());
         let stop = CancellationToken::new();
-        let (accepting, inner, told) = (stop.clone(), seen.clone(), does.clone());
+        let (accepting, inner, told) = (stop.clone(), seen.clone(), does.subscribe());
         TaskTracker::new().spawn(stop.clone().run_until_cancelled_owned(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 inner.lock().unwrap().connections += 1;
@@ -95,7 +100,7 @@ impl SmtpServer {
 
     /// From now on it does this, also on connections that are open.
     pub(crate) fn now(&self, does: impl Into<Option<Does>>) {
-        *self.does.lock().unwrap() = does.into();
+        self.does.send_replace(does.into());
     }
 
     /// What goes into `SMTP_URL`.
@@ -103,15 +108,40 @@ impl SmtpServer {
         format!("smtp://{}", self.address)
     }
 
+    /// The same with a login and parameters.
+    pub(crate) fn url_with(&self, scheme: &str, login: &str, query: &str) -> String {
+        format!("{scheme}://{login}{}{query}", self.address)
+    }
+
     /// The Message-IDs of what was read up to its dot, in order.
     pub(crate) fn message_ids(&self) -> Vec<String> {
         self.seen.lock().unwrap().message_ids()
     }
+
+    /// How many messages were read up to their dot.
+    pub(crate) fn count(&self) -> usize {
+        self.seen.lock().unwrap().messages.len()
+    }
+
+    /// Every command so far, in order.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        self.seen.lock().unwrap().commands.clone()
+    }
+
+    /// Waits until what it has seen is as it should be.
+    pub(crate) async fn once(&self, what: &str, so: impl Fn(&Seen) -> bool) {
+        let start = Instant::now();
+        while !so(&self.seen.lock().unwrap()) {
+            assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 fn phase_of(line: &str) -> &'static str {
-    const PHASES: [&str; 10] = [
-        "connect", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "dot", "QUIT", "NOOP", "RSET",
+    const PHASES: [&str; 11] = [
+        "connect", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "dot", "QUIT", "NOOP",
+        "RSET",
     ];
     let word = line.split_whitespace().next().unwrap_or_default();
     PHASES
@@ -120,27 +150,36 @@ fn phase_of(line: &str) -> &'static str {
         .unwrap_or("?")
 }
 
-async fn serve(stream: TcpStream, does: Arc<Mutex<Option<Does>>>, seen: Arc<Mutex<Seen>>) {
+async fn hang(does: &mut watch::Receiver<Option<Does>>) {
+    let now = *does.borrow();
+    // An error means that the server is gone, and then this task is, too.
+    drop(does.wait_for(|then| *then != now).await);
+}
+
+async fn serve(stream: TcpStream, mut does: watch::Receiver<Option<Does>>, seen: Arc<Mutex<Seen>>) {
     let mut stream = BufReader::new(stream);
     let mut line = "connect".to_owned();
     loop {
         let phase = phase_of(&line);
         let mut answer = match phase {
             "connect" => "220 stub\r\n",
-            "EHLO" => "250-stub\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n",
+            "EHLO" => "250-stub\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n",
+            "STARTTLS" => "454 not today\r\n",
             "AUTH" => "235 welcome\r\n",
             "DATA" => "354 go on\r\n",
             "QUIT" => "221 bye\r\n",
             "?" => "500 what\r\n",
             _ => "250 fine for ada@customer.example\r\n",
         };
-        let told = *does.lock().unwrap();
+        let told = *does.borrow();
         match told.filter(|does| does.phase() == phase) {
             Some(Does::Answers(_, other)) => answer = other,
             Some(Does::Drops(_)) => return,
             Some(Does::Waits(_, long)) => tokio::time::sleep(long).await,
+            Some(Does::Hangs(_)) => hang(&mut does).await,
             None => {}
         }
+        let answer = format!("{}\r\n", answer.trim_end());
         if stream.write_all(answer.as_bytes()).await.is_err() || phase == "QUIT" {
             return;
         }
@@ -149,6 +188,7 @@ async fn serve(stream: TcpStream, does: Arc<Mutex<Option<Does>>>, seen: Arc<Mute
             match told.filter(|does| does.phase() == "body") {
                 Some(Does::Drops(_)) => return,
                 Some(Does::Waits(_, long)) => tokio::time::sleep(long).await,
+                Some(Does::Hangs(_)) => hang(&mut does).await,
                 _ => {}
             }
             let mut message = String::new();

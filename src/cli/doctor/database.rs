@@ -1,0 +1,181 @@
+//! The database: whether it is there, can be relied on, and holds work that waits for a person.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::finding::Finding;
+use crate::app;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ids::TimeSortedIds;
+use crate::store::{Examination, SqlStore, Store as _, StoreError};
+
+const CHECK: &str = "database";
+/// Where PostgreSQL listens when its address does not say.
+const POSTGRES_PORT: u16 = 5432;
+/// Clocks that are further apart than this make times in logs and mails confusing, and signatures seem old.
+const SKEW: Duration = Duration::from_secs(2);
+
+/// All checks of the database; when it cannot be asked, one says why.
+pub(super) async fn look(config: &Config, clock: Arc<dyn Clock>) -> Vec<Finding> {
+    if let Some(path) = sqlite_file(config)
+        && !path.exists()
+    {
+        return vec![not_yet(&path)];
+    }
+    // A pool only says that it waited in vain. What is no address of a host (a socket's, say) is the pool's to try.
+    let url = &config.database.url;
+    if url.scheme() != "sqlite"
+        && let Err(error) = super::services::connect(url, POSTGRES_PORT).await
+        && error.kind() != io::ErrorKind::Other
+    {
+        return vec![unreachable(config, &error)];
+    }
+    let ids = Arc::new(TimeSortedIds::new(clock.clone()));
+    let url = config.database.url.expose();
+    let policy = app::policy(config);
+    let examined = async {
+        let store = SqlStore::open(url, clock.clone(), ids, policy).await?;
+        let examined = store.examine().await;
+        store.close().await;
+        examined
+    };
+    match examined.await {
+        Ok(examination) => findings(clock.as_ref(), &examination),
+        Err(error) => vec![failure(config, &error)],
+    }
+}
+
+/// The file of a SQLite database; none for another database, and for one in memory.
+pub(super) fn sqlite_file(config: &Config) -> Option<PathBuf> {
+    let path = config.database.url.expose().strip_prefix("sqlite:")?;
+    let path = path.trim_start_matches("//");
+    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+}
+
+fn not_yet(path: &Path) -> Finding {
+    let folder = super::machine::folder_of(path);
+    let found = format!("{} does not exist yet", path.display());
+    if super::machine::is_writable(&folder) {
+        Finding::warning(
+            CHECK,
+            found,
+            "`billhook serve` or `billhook migrate` makes it",
+        )
+    } else {
+        Finding::failed(
+            CHECK,
+            format!("{found}, and its folder takes no files"),
+            "make the folder, or point DATABASE_URL elsewhere",
+        )
+    }
+}
+
+fn unreachable(config: &Config, cause: &dyn Error) -> Finding {
+    let (url, cause) = (&config.database.url, super::in_one_line(cause));
+    Finding::failed(
+        CHECK,
+        format!("{url} cannot be opened: {cause}"),
+        "start it, or correct DATABASE_URL",
+    )
+}
+
+fn failure(config: &Config, error: &StoreError) -> Finding {
+    let text = super::in_one_line(error);
+    match error {
+        StoreError::SchemaMissing if config.database.migrate => Finding::warning(
+            CHECK,
+            "it answers, and has no schema or an old one",
+            "`billhook serve` or `billhook migrate` brings it up to date",
+        ),
+        StoreError::SchemaMissing => Finding::failed(CHECK, text, "run `billhook migrate`"),
+        StoreError::SchemaTooNew { .. } => {
+            Finding::failed(CHECK, text, "install the newer billhook")
+        }
+        StoreError::Unreachable(cause) => unreachable(config, cause),
+        _ => Finding::failed(
+            CHECK,
+            format!("{}: {text}", config.database.url),
+            "check that its user may read and write",
+        ),
+    }
+}
+
+fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
+    // The whole, so that a new field is shown or left out on purpose.
+    let Examination {
+        version,
+        time,
+        loses_commits,
+        dead,
+        unknown,
+        no_channel,
+    } = examination;
+    // Distributions add their own name behind it.
+    let release = version.split(' ').next().unwrap_or_default();
+    let kind = if time.is_some() {
+        "PostgreSQL"
+    } else {
+        "SQLite"
+    };
+    let mut findings = vec![Finding::ok(
+        CHECK,
+        format!("{kind} {release} answers, its schema is current, and it takes writes"),
+    )];
+    findings.push(match loses_commits {
+        None => Finding::ok("durability", "what is committed outlives a power cut"),
+        Some(setting) => Finding::failed(
+            "durability",
+            format!("{setting}: a power cut may take back what Stripe was told is kept"),
+            match kind {
+                "SQLite" => "put the database on a local file system",
+                _ => "set fsync and synchronous_commit to on",
+            },
+        ),
+    });
+    findings.push(match time {
+        None => Finding::off("clock", "SQLite goes by this machine's"),
+        Some(time) => {
+            let now = clock.now();
+            let apart = now.since(*time).max(time.since(now));
+            let found = format!("{} ms apart from the database's", apart.as_millis());
+            if apart <= SKEW {
+                Finding::ok("clock", found)
+            } else {
+                Finding::warning(
+                    "clock",
+                    found,
+                    "let both machines follow one time server; signatures are judged by this one's clock",
+                )
+            }
+        }
+    });
+    findings.extend([
+        waiting(
+            "dead events",
+            *dead,
+            "`billhook events list --status dead` says why; then `billhook events retry ID`",
+        ),
+        waiting(
+            "unknown messages",
+            *unknown,
+            "`billhook outbox list --status unknown`; ask the mail server, then `billhook outbox resolve ID sent|resend`",
+        ),
+        waiting(
+            "notices without a way",
+            *no_channel,
+            "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
+        ),
+    ]);
+    findings
+}
+
+fn waiting(check: &'static str, count: u64, next: &str) -> Finding {
+    match count {
+        0 => Finding::ok(check, "none"),
+        count => Finding::warning(check, count.to_string(), next),
+    }
+}

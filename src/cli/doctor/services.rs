@@ -1,0 +1,128 @@
+//! The services that billhook talks to: the mail server and Redis. Nothing is sent to anybody.
+
+use std::io;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::finding::Finding;
+use crate::clock::Clock;
+use crate::config::{EmailConfig, ServiceUrl};
+use crate::outbox::SmtpMailer;
+
+/// Where Redis listens when its address does not say.
+const REDIS_PORT: u16 = 6379;
+
+/// The way mails leave: connect, TLS and login, and no mail; or the folder for files.
+pub(super) async fn mail(email: &EmailConfig, clock: Arc<dyn Clock>) -> Finding {
+    const CHECK: &str = "mail";
+    let Some(url) = &email.smtp_url else {
+        return super::machine::mail_folder(&email.folder);
+    };
+    let secret = SecretString::from(url.expose().to_owned());
+    let mailer = match SmtpMailer::from_url(&secret, clock) {
+        Ok(mailer) => mailer,
+        Err(error) => {
+            return Finding::failed(CHECK, super::in_one_line(&error), "correct SMTP_URL");
+        }
+    };
+    match mailer.probe().await {
+        Ok(()) => Finding::ok(CHECK, format!("{} lets us in", place(url))),
+        Err(error) => Finding::failed(
+            CHECK,
+            format!("{}: {}", place(url), super::in_one_line(&error)),
+            "check host, port, user and password of SMTP_URL; mails wait in the outbox meanwhile",
+        ),
+    }
+}
+
+/// Host, port and what follows: the user of a mail server is often a person's address.
+fn place(url: &ServiceUrl) -> String {
+    let url = url.to_string();
+    let place = url.rsplit_once(['@', '/']).map_or("", |(_, place)| place);
+    place.to_owned()
+}
+
+/// Whether Redis answers. Only latency hangs on it, so nothing fails without it.
+pub(super) async fn redis(url: Option<&ServiceUrl>) -> Finding {
+    const CHECK: &str = "redis";
+    let Some(url) = url else {
+        return Finding::off(
+            CHECK,
+            "none: processes find each other's work by looking for it",
+        );
+    };
+    let place = place(url);
+    match ping(url).await {
+        Ok(true) => Finding::ok(CHECK, format!("{place} answers")),
+        Ok(false) => Finding::warning(
+            CHECK,
+            format!("{place} gives no answer that Redis would"),
+            "correct REDIS_URL; until then billhook works without it",
+        ),
+        Err(error) => Finding::warning(
+            CHECK,
+            format!("{place}: {error}"),
+            "start it or correct REDIS_URL; until then billhook works without it",
+        ),
+    }
+}
+
+/// Says `PING` on an open line. `PONG` is an answer, and so is a Redis that wants a password first; behind TLS it is
+/// enough that somebody is there.
+async fn ping(url: &ServiceUrl) -> io::Result<bool> {
+    let mut stream = connect(url, REDIS_PORT).await?;
+    if url.scheme() == "rediss" {
+        return Ok(true);
+    }
+    stream.write_all(b"PING\r\n").await?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await?;
+    Ok(&answer == b"+PONG" || &answer == b"-NOAU")
+}
+
+/// A bare connection to where a service is said to be: what the system says of it is what a person can act on.
+/// [`io::ErrorKind::Other`] where the address names no host, as a socket's in the file system.
+pub(super) async fn connect(url: &ServiceUrl, default_port: u16) -> io::Result<TcpStream> {
+    let url = reqwest::Url::parse(url.expose()).map_err(io::Error::other)?;
+    let host = url
+        .host_str()
+        .filter(|host| !host.is_empty() && !host.contains('%'))
+        .ok_or_else(|| io::Error::other("the address names no host"))?;
+    let host = host.trim_matches(['[', ']']);
+    TcpStream::connect((host, url.port().unwrap_or(default_port))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_without_a_host_is_not_taken_for_one_that_refuses() {
+        for url in [
+            "postgres:///billhook?host=/run",
+            "postgres://%2Frun/billhook",
+        ] {
+            let error = connect(&url.parse().unwrap(), 1).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Other, "{url}");
+        }
+        let error = connect(&"redis://127.0.0.1".parse().unwrap(), 1).await;
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_place_has_no_user_and_no_password() {
+        for (url, shown) in [
+            (
+                "smtp://ada@acme.example:hunter2@mail.example:587",
+                "mail.example:587",
+            ),
+            ("smtp://mail.example", "mail.example"),
+            ("redis://:hunter2@cache:6379", "cache:6379"),
+        ] {
+            assert_eq!(place(&url.parse().unwrap()), shown);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::guardrails::derive::order::OrderStatus;
+
+fn row(fields: Value) -> (String, View) {
+    ("id".to_owned(), serde_json::from_value(fields).unwrap())
+}
+
+fn order(status: OrderStatus) -> Order {
+    Order {
+        id: "A-1".to_owned(),
+        aliases: Vec::new(),
+        customer: None,
+        status,
+        amount: None,
+        amount_refunded: 0,
+        currency: None,
+        payment_intents: Vec::new(),
+        created: 0,
+    }
+}
+
+/// The whole table, as a person reads it.
+#[test]
+fn every_stop_condition() {
+    let rows = STOPS.iter().map(|stop| {
+        let ends = |reach| {
+            let purposes = Purpose::ALL.into_iter();
+            let ended: Vec<&str> = purposes
+                .filter(|purpose| stop.reach(*purpose) == Some(reach))
+                .map(Purpose::as_str)
+                .collect();
+            if ended.is_empty() {
+                "-".to_owned()
+            } else {
+                ended.join(" ")
+            }
+        };
+        let (mails, everything) = (ends(Reach::Mails), ends(Reach::Everything));
+        format!("{} | {mails} | {everything}\n", stop.fact)
+    });
+    let table: String = rows.collect();
+    insta::assert_snapshot!(format!("fact | ends mails | ends everything\n{table}"), @"
+    fact | ends mails | ends everything
+    customer deleted | payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due | -
+    payment succeeded | - | payment_failed invoice_payment_failed
+    payment processing | - | payment_failed
+    payment authorized | - | payment_failed
+    payment canceled | payment_failed | -
+    order paid otherwise | - | payment_failed
+    invoice paid | - | invoice_payment_failed subscription_past_due
+    invoice void | invoice_payment_failed | -
+    invoice uncollectible | invoice_payment_failed | -
+    invoice no longer open | invoice_payment_failed | -
+    subscription ended | invoice_payment_failed subscription_past_due | -
+    subscription recovered | - | subscription_past_due
+    subscription no longer past due | subscription_past_due | -
+    subscription not ended | - | subscription_ended
+    customer back | - | winback_due
+    ");
+}
+
+#[test]
+fn each_row_says_why_and_ends_something() {
+    for stop in STOPS {
+        assert!(stop.why.len() > 15, "{}", stop.fact);
+        let ends = |purpose: &Purpose| stop.reach(*purpose).is_some();
+        assert!(Purpose::ALL.iter().any(ends), "{}", stop.fact);
+    }
+}
+
+#[test]
+fn what_is_not_known_ends_nothing() {
+    for purpose in Purpose::ALL {
+        assert_eq!(fallen(purpose, &Standing::default()), None);
+        let without_status = Standing {
+            customer: Some(row(json!({}))),
+            payment_intent: Some(row(json!({}))),
+            invoice: Some(row(json!({ "status": null }))),
+            subscription: Some(row(json!({}))),
+            ..Standing::default()
+        };
+        assert_eq!(fallen(purpose, &without_status), None, "{purpose:?}");
+    }
+}
+
+/// What is said when one row alone is known, for a mail and for a notice.
+#[test]
+fn one_status_decides() {
+    let of = |thing: &str, status: &str| {
+        let row = Some(row(json!({ "status": status })));
+        match thing {
+            "payment" => Standing {
+                payment_intent: row,
+                ..Standing::default()
+            },
+            "invoice" => Standing {
+                invoice: row,
+                ..Standing::default()
+            },
+            _ => Standing {
+                subscription: row,
+                ..Standing::default()
+            },
+        }
+    };
+    for (purpose, thing, goes, mails_end, all_ends) in [
+        (
+            Purpose::PaymentFailed,
+            "payment",
+            &["requires_payment_method", "requires_action"][..],
+            &["canceled"][..],
+            &["succeeded", "processing", "requires_capture"][..],
+        ),
+        (
+            Purpose::InvoicePaymentFailed,
+            "invoice",
+            &["open"],
+            &[
+                "void",
+                "uncollectible",
+                "deleted",
+                "draft",
+                "from_the_future",
+            ],
+            &["paid"],
+        ),
+        (
+            Purpose::InvoicePaymentFailed,
+            "subscription",
+            &["active", "past_due", "unpaid"],
+            &["canceled", "incomplete_expired"],
+            &[],
+        ),
+        (
+            Purpose::SubscriptionPastDue,
+            "subscription",
+            &["past_due"],
+            &["canceled", "unpaid", "paused", "incomplete_expired"],
+            &["active", "trialing"],
+        ),
+        (
+            Purpose::SubscriptionEnded,
+            "subscription",
+            &["canceled"],
+            &[],
+            &["active", "past_due"],
+        ),
+        (
+            Purpose::PaymentSucceeded,
+            "payment",
+            &["succeeded", "canceled"],
+            &[],
+            &[],
+        ),
+    ] {
+        for (statuses, ends_mails, ends_notices) in [
+            (goes, false, false),
+            (mails_end, true, false),
+            (all_ends, true, true),
+        ] {
+            for status in statuses {
+                let standing = of(thing, status);
+                let said = Some(format!("the {thing} is {status} now"));
+                assert_eq!(
+                    fallen(purpose, &standing),
+                    said.clone().filter(|_| ends_mails),
+                    "{purpose:?} {status}"
+                );
+                assert_eq!(
+                    fallen_for_notice(purpose, &standing),
+                    said.filter(|_| ends_notices),
+                    "{purpose:?} {status}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_order_paid_otherwise_needs_no_mail_about_the_other_payment() {
+    let standing = |status| Standing {
+        payment_intent: Some(row(json!({ "status": "requires_payment_method" }))),
+        order: Some(order(status)),
+        ..Standing::default()
+    };
+    assert_eq!(
+        fallen(Purpose::PaymentFailed, &standing(OrderStatus::Paid)).as_deref(),
+        Some("order A-1 was paid by another payment")
+    );
+    assert_eq!(
+        fallen(Purpose::PaymentFailed, &standing(OrderStatus::Pending)),
+        None
+    );
+}
+
+#[test]
+fn a_customer_who_is_back_is_not_invited_back() {
+    let with = |access| Standing {
+        access: Some(access),
+        ..Standing::default()
+    };
+    let back = with(Access::Grace {
+        subscription: "sub_2".to_owned(),
+        since: 0,
+    });
+    assert_eq!(
+        fallen(Purpose::WinbackDue, &back).as_deref(),
+        Some("the customer is back with subscription sub_2")
+    );
+    let gone = with(Access::Denied {
+        reason: "no subscription".to_owned(),
+    });
+    assert_eq!(fallen(Purpose::WinbackDue, &gone), None);
+}
+
+#[test]
+fn a_deleted_customer_gets_no_mail_and_colleagues_still_hear() {
+    let deleted = Standing {
+        customer: Some(row(json!({ "deleted": true }))),
+        ..Standing::default()
+    };
+    for purpose in Purpose::ALL {
+        let ended = fallen(purpose, &deleted).is_some();
+        assert_eq!(ended, purpose != Purpose::PaymentSucceeded, "{purpose:?}");
+        assert_eq!(fallen_for_notice(purpose, &deleted), None, "{purpose:?}");
+    }
+}
+
+#[test]
+fn what_stripe_says_of_the_thing_comes_first() {
+    let standing = Standing {
+        invoice: Some(row(json!({ "status": "void" }))),
+        subscription: Some(row(json!({ "status": "canceled" }))),
+        ..Standing::default()
+    };
+    assert_eq!(
+        fallen(Purpose::InvoicePaymentFailed, &standing).as_deref(),
+        Some("the invoice is void now")
+    );
+}

@@ -1,0 +1,126 @@
+//! From rows of the database to what is shown of them. What belongs to a row and stands in other tables is added by the
+//! reader.
+
+use serde_json::Value;
+
+use super::{EventRecord, MessageRecord, RunRecord, ToolCallRecord};
+use crate::clock::Timestamp;
+use crate::store::database::Row;
+use crate::store::error::StoreError;
+use crate::store::waits::{self, Moment};
+
+pub(in crate::store) fn count(row: &Row, column: &'static str) -> Result<u32, StoreError> {
+    Ok(u32::try_from(row.int(column)?).unwrap_or(u32::MAX))
+}
+
+fn iso(time: Option<Timestamp>) -> Option<String> {
+    time.map(Timestamp::iso)
+}
+
+/// JSON that billhook wrote, shown as text should it not parse.
+pub(in crate::store) fn json(text: Option<String>) -> Value {
+    text.map_or(Value::Null, |text| {
+        serde_json::from_str(&text).unwrap_or(Value::String(text))
+    })
+}
+
+pub(in crate::store) fn event(row: &Row) -> Result<EventRecord, StoreError> {
+    Ok(EventRecord {
+        object: "event_record",
+        id: row.text("id")?,
+        r#type: row.text("type")?,
+        account: row.text("account")?,
+        livemode: row.flag("livemode")?,
+        api_version: row.opt_text("api_version")?,
+        created: row.time("created")?.iso(),
+        received_at: row.time("received_at")?.iso(),
+        status: row.text("status")?,
+        attempts: count(row, "attempts")?,
+        last_error: row.opt_text("last_error")?,
+        stale: row.flag("stale")?,
+        occurrence: row.opt_text("occurrence")?,
+        customer: row.opt_text("customer")?,
+        waits_for: None,
+        deliveries: Vec::new(),
+        changes: Vec::new(),
+        run: None,
+        tool_calls: Vec::new(),
+        messages: Vec::new(),
+        payload: Value::Null,
+    })
+}
+
+pub(in crate::store) fn run(row: &Row) -> Result<RunRecord, StoreError> {
+    Ok(RunRecord {
+        object: "run",
+        id: row.text("id")?,
+        event: row.text("event")?,
+        occurrence: row.text("occurrence")?,
+        playbook: row.text("playbook")?,
+        status: row.text("status")?,
+        reason: row.opt_text("reason")?,
+        attempts: count(row, "attempts")?,
+        waits_for: None,
+        due_at: row.time("due_at")?.iso(),
+        model: row.opt_text("model")?,
+        prompt_hash: row.opt_text("prompt_hash")?,
+        generation: row.int("generation")?,
+        steps: Vec::new(),
+        usage: json(row.opt_text("usage")?),
+        cost: None,
+        started_at: iso(row.opt_time("started_at")?),
+        ended_at: iso(row.opt_time("ended_at")?),
+    })
+}
+
+pub(in crate::store) fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreError> {
+    let acts = row.text("verdict")? != "refused" && row.opt_text("effect_key")?.is_some();
+    Ok(ToolCallRecord {
+        object: "tool_call",
+        id: row.text("id")?,
+        run: row.text("run")?,
+        event: row.text("event")?,
+        tool: row.text("tool")?,
+        arguments: json(row.opt_text("arguments")?),
+        by: row.text("by")?,
+        verdict: row.text("verdict")?,
+        rule: row.opt_text("rule")?,
+        reason: row.opt_text("reason")?,
+        effect: if acts {
+            row.opt_text("became")?
+                .or_else(|| Some("intended".to_owned()))
+        } else {
+            None
+        },
+        effect_key: row.opt_text("effect_key")?,
+        result: json(row.opt_text("result")?),
+        at: row.time("at")?.iso(),
+    })
+}
+
+pub(in crate::store) fn message(row: &Row, moment: Moment) -> Result<MessageRecord, StoreError> {
+    let status = row.text("status")?;
+    Ok(MessageRecord {
+        object: "message",
+        id: row.text("id")?,
+        event: row.text("event")?,
+        occurrence: row.text("occurrence")?,
+        playbook: row.text("playbook")?,
+        channel: row.text("channel")?,
+        to: row.opt_text("recipient")?,
+        subject: row.text("subject")?,
+        reason: row.opt_text("reason")?,
+        message_id: row.text("message_id")?,
+        attempts: count(row, "attempts")?,
+        not_before: (status == "pending")
+            .then(|| row.time("not_before").map(Timestamp::iso))
+            .transpose()?,
+        expires_at: (status == "pending")
+            .then(|| row.time("expires_at").map(Timestamp::iso))
+            .transpose()?,
+        waits_for: waits::message(row, moment)?,
+        sent_at: iso(row.opt_time("sent_at")?),
+        text: None,
+        status,
+    })
+}

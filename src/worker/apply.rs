@@ -1,0 +1,83 @@
+//! Events from their claim to their mandatory updates, or to the note that these failed.
+//!
+//! A batch is claimed under one lease. What it holds is begun only while enough of that is left, so that a slow database
+//! makes a worker hand events on instead of working for nothing.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt};
+
+use super::{Panicked, Stop, Worker, chain};
+use crate::clock::Timestamp;
+use crate::hints::Bell;
+use crate::store::{ClaimedEvent, StoreError};
+
+/// Events applied side by side. They converge in any order, so only the database limits this.
+const APPLY_AT_ONCE: usize = 8;
+
+impl Worker {
+    /// Applies what is pending; says how many events were claimed.
+    pub(super) async fn apply_until(&self, stop: &Stop) -> Result<u64, StoreError> {
+        // The lease begins after this moment, never before it.
+        let claimed_at = self.clock.now();
+        let events = self
+            .store
+            .claim_events(self.pace.batch, self.pace.lease)
+            .await?;
+        let claimed = events.len() as u64;
+        stream::iter(events)
+            .for_each_concurrent(APPLY_AT_ONCE, |event| async move {
+                if self.may_begin(claimed_at, stop) {
+                    self.apply(&event).await;
+                }
+            })
+            .await;
+        if claimed > 0 {
+            // Its follow-up may be due at once.
+            self.doorbell.ring_here(Bell::Inbox);
+        }
+        Ok(claimed)
+    }
+
+    /// Whether another event of a batch may be begun; if not, it is left to whoever claims it when the lease has ended.
+    fn may_begin(&self, claimed_at: Timestamp, stop: &Stop) -> bool {
+        let held = self.clock.now().since(claimed_at);
+        !stop.cut.is_cancelled() && held.saturating_mul(3) <= self.pace.lease.saturating_mul(2)
+    }
+
+    async fn apply(&self, event: &ClaimedEvent) {
+        let applied = AssertUnwindSafe(self.store.apply_event(event))
+            .catch_unwind()
+            .await;
+        let (text, is_final) = match applied {
+            Ok(Ok(())) => {
+                metrics::counter!("billhook_events_applied_total").increment(1);
+                return;
+            }
+            Ok(Err(StoreError::Fenced)) => return,
+            Ok(Err(error)) => (chain(&error), error.is_final()),
+            Err(_) => (chain(&Panicked), false),
+        };
+        let failures = event.attempts.saturating_add(1);
+        let retry_at = if is_final {
+            None
+        } else {
+            self.pace.retry.next(failures, self.clock.now())
+        };
+        match self.store.fail_event(event, &text, retry_at).await {
+            Ok(()) if retry_at.is_some() => {
+                tracing::warn!(event.id = %event.id, attempt = failures, error = %text, "applying failed; it is tried again");
+            }
+            Ok(()) => {
+                tracing::error!(event.id = %event.id, attempt = failures, error = %text, "applying failed for good; the event is dead");
+            }
+            // Another worker has it, or it was committed and only the answer was lost: then nothing failed.
+            Err(StoreError::Fenced) => {}
+            Err(error) => {
+                // Its lease ends by itself, and it is claimed again.
+                tracing::error!(event.id = %event.id, error = %chain(&error), "the failure could not be stored");
+            }
+        }
+    }
+}

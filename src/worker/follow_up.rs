@@ -1,0 +1,166 @@
+//! Follow-ups from their claim to their end, or to the note why there is none yet: several lanes at once, each kept by a
+//! lease that is renewed for as long as its run takes.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt};
+
+use super::decide::Undecided;
+use super::{Panicked, Stop, Worker, chain};
+use crate::hints::Bell;
+use crate::retry::jitter;
+use crate::store::{ClaimedRun, Release, StoreError};
+
+impl Worker {
+    /// Decides what is due, several lanes at once; says how many runs were claimed.
+    pub(super) async fn decide_until(&self, stop: &Stop) -> Result<u64, StoreError> {
+        let mut claimed = 0;
+        let mut running = stream::FuturesUnordered::new();
+        let mut claim = None;
+        let mut dry = false;
+        let mut failed = None;
+        loop {
+            let may_claim = !dry && !stop.soft.is_cancelled();
+            if claim.is_none() && may_claim && running.len() < self.pace.concurrency {
+                claim = Some(self.store.claim_run(self.pace.lease));
+            }
+            // Runs go on while the next is claimed: one of them may hold the connection that the claim waits for. And a
+            // claim is never dropped halfway, or its lane would stay leased to nobody.
+            tokio::select! {
+                Some(found) = async { Some(claim.as_mut()?.await) } => {
+                    claim = None;
+                    match found {
+                        Ok(Some(run)) => {
+                            claimed += 1;
+                            running.push(self.follow_up(run, stop));
+                        }
+                        Ok(None) => dry = true,
+                        Err(error) => (dry, failed) = (true, Some(error)),
+                    }
+                }
+                Some(()) = running.next() => {
+                    // One slow run must not keep what became due meanwhile from being claimed.
+                    dry = failed.is_some();
+                }
+                else => return failed.map_or(Ok(claimed), Err),
+            }
+        }
+    }
+
+    async fn follow_up(&self, run: ClaimedRun, stop: &Stop) {
+        let decided = tokio::select! {
+            biased;
+            () = stop.cut.cancelled() => Err(Undecided::Stopped),
+            decided = AssertUnwindSafe(self.keep_alive(&run)).catch_unwind() => {
+                decided.unwrap_or_else(|_| Err(Undecided::Failed(Box::new(Panicked))))
+            }
+        };
+        let undecided = match decided {
+            Ok(status) => {
+                count(&run, status);
+                self.doorbell.ring(Bell::Outbox);
+                return;
+            }
+            Err(Undecided::Fenced) => return,
+            Err(undecided) => undecided,
+        };
+        let release = self.release(&run, undecided);
+        match self.store.release_run(&run, &release).await {
+            Ok(()) => {
+                count(&run, release.status);
+                let (status, reason) = (release.status, release.error.as_str());
+                if status == "failed" {
+                    tracing::error!(run.id = %run.id, reason, "the run failed for good; its event is dead");
+                } else {
+                    tracing::warn!(run.id = %run.id, status, reason, "the run is given back");
+                }
+            }
+            // Another worker has it, or it had ended and only the answer was lost: then there is nothing to give back.
+            Err(StoreError::Fenced) => self.doorbell.ring(Bell::Outbox),
+            Err(error) => {
+                tracing::error!(run.id = %run.id, error = %chain(&error), "the run could not be given back; its lease ends by itself");
+            }
+        }
+    }
+
+    /// Decides a run, and keeps its lane for as long as that takes.
+    async fn keep_alive(&self, run: &ClaimedRun) -> Result<&'static str, Undecided> {
+        // Side by side: the run may hold the connection that the renewal waits for, and must go on meanwhile.
+        tokio::select! {
+            decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run) => decided,
+            () = self.renew(run) => Err(Undecided::Fenced),
+            () = tokio::time::sleep(self.pace.run_timeout) => Err(Undecided::Deferred {
+                reason: "the run took longer than `model.run_timeout`".to_owned(),
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// Renews a run's lease again and again; ends when another worker has the lane.
+    async fn renew(&self, run: &ClaimedRun) {
+        loop {
+            tokio::time::sleep(self.pace.lease / 3).await;
+            match self.store.renew_run(run, self.pace.lease).await {
+                Ok(()) => {}
+                Err(StoreError::Fenced) => return,
+                // The lease may still hold; if it does not, the finishing transaction is refused.
+                Err(error) => {
+                    tracing::warn!(run.id = %run.id, error = %chain(&error), "the lease could not be renewed");
+                }
+            }
+        }
+    }
+
+    /// How a run goes back: when it is tried again, and whether this try counts.
+    fn release(&self, run: &ClaimedRun, undecided: Undecided) -> Release {
+        let now = self.clock.now();
+        let waiting = |error: String| Release {
+            status: "waiting",
+            due_at: now,
+            error,
+            start_over: false,
+            is_failure: false,
+        };
+        match undecided {
+            Undecided::Fenced | Undecided::Stopped => {
+                waiting("its process was stopped; it goes on from its journal".to_owned())
+            }
+            Undecided::Outdated => Release {
+                start_over: true,
+                ..waiting("the prompts changed: it starts over with fresh reads".to_owned())
+            },
+            Undecided::Deferred {
+                reason,
+                retry_after,
+            } => {
+                let wait = retry_after.unwrap_or_else(|| {
+                    // A deferral spends no attempt, so the pause grows with the time already waited.
+                    let generation = u32::try_from(run.generation).unwrap_or(u32::MAX);
+                    let shortest = self.pace.retry.pause(generation);
+                    let waited = now.since(run.started_at);
+                    jitter(waited.clamp(shortest, self.pace.retry.max.max(shortest)))
+                });
+                Release {
+                    status: "deferred",
+                    due_at: now.plus(wait).min(run.decide_by),
+                    ..waiting(reason)
+                }
+            }
+            Undecided::Failed(error) => {
+                let failures = run.attempts.saturating_add(1);
+                let again = self.pace.retry.next(failures, now);
+                Release {
+                    status: if again.is_some() { "waiting" } else { "failed" },
+                    due_at: again.unwrap_or(now),
+                    is_failure: true,
+                    ..waiting(chain(error.as_ref()))
+                }
+            }
+        }
+    }
+}
+
+fn count(run: &ClaimedRun, status: &'static str) {
+    metrics::counter!("billhook_runs_total", "playbook" => run.playbook.clone(), "status" => status).increment(1);
+}

@@ -1,0 +1,139 @@
+//! What a telling came to, and what must hold of it whatever befell it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use billhook::store::{EventFilter, MessageRecord, Page, Store as _};
+
+use super::point::{Fault, Point};
+use super::stage::Stage;
+use super::stories::POISON;
+
+/// What is the same in every telling of a story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// The business's state, row by row.
+    state: Vec<String>,
+    /// Each event and where it ended.
+    events: BTreeMap<String, String>,
+    /// Each follow-up and how it ended, by playbook.
+    runs: Vec<(String, String)>,
+    /// Whom each message was for, what it was about, and how it ended.
+    messages: Vec<(String, String, String)>,
+    /// How often each turn of a model was asked for.
+    asked: BTreeMap<usize, usize>,
+}
+
+const ALL: Page = Page {
+    limit: 100,
+    starting_after: None,
+};
+
+/// Reads what a telling came to, past every fault, and checks what holds of any telling by itself.
+pub(super) async fn outcome(stage: &Stage) -> Outcome {
+    let store = &stage.ground.store;
+    let events = store.events(&EventFilter::default(), &ALL).await.unwrap();
+    let events: BTreeMap<_, _> = events
+        .data
+        .into_iter()
+        .map(|event| (event.id, event.status))
+        .collect();
+    for id in &stage.accepted {
+        let status = events.get(id).unwrap_or_else(|| panic!("{id} is lost"));
+        let expected = if id == POISON { "dead" } else { "done" };
+        assert_eq!(status, expected, "{id}");
+    }
+    let runs = store.runs(&ALL).await.unwrap().data;
+    for run in &runs {
+        let is_over = matches!(run.status.as_str(), "done" | "skipped" | "merged");
+        assert!(is_over, "{} is {}: {:?}", run.id, run.status, run.reason);
+    }
+    let messages = store.messages(None, &ALL).await.unwrap().data;
+    check_copies(stage, &messages);
+    let mut runs: Vec<_> = runs
+        .into_iter()
+        .map(|run| (run.playbook, run.status))
+        .collect();
+    runs.sort();
+    let mut messages: Vec<_> = messages
+        .into_iter()
+        .map(|message| {
+            let whom = message.to.unwrap_or(message.channel);
+            (whom, message.playbook, message.status)
+        })
+        .collect();
+    messages.sort();
+    Outcome {
+        state: store.business_state().await.unwrap(),
+        events,
+        runs,
+        messages,
+        asked: stage.ground.sink.asked.lock().unwrap().clone(),
+    }
+}
+
+/// A customer has at most one copy of a mail, and exactly the sent ones; internal notices arrive at least once.
+fn check_copies(stage: &Stage, messages: &[MessageRecord]) {
+    let sink = &stage.ground.sink;
+    let (mails, notices) = (sink.mails.lock().unwrap(), sink.notices.lock().unwrap());
+    let ids: BTreeSet<_> = messages.iter().map(|message| &message.message_id).collect();
+    assert_eq!(ids.len(), messages.len(), "one effect has two messages");
+    assert!(mails.iter().all(|mail| ids.contains(mail)));
+    let mut told = 0;
+    for message in messages {
+        let copies = mails
+            .iter()
+            .filter(|mail| **mail == message.message_id)
+            .count();
+        match (message.channel.as_str(), message.status.as_str()) {
+            ("email", "sent") => assert_eq!(copies, 1, "{message:?}"),
+            ("email", "suppressed") => assert_eq!(copies, 0, "{message:?}"),
+            ("email", "unknown") => assert!(copies <= 1, "{message:?}"),
+            ("sales", "sent") => told += 1,
+            _ => panic!("left over: {message:?}"),
+        }
+    }
+    let distinct: BTreeSet<_> = notices.iter().collect();
+    assert_eq!(distinct.len(), told, "notices by their ids");
+}
+
+impl Outcome {
+    /// Holds a telling that `point` befell against the undisturbed one.
+    pub(super) fn check(&self, undisturbed: &Self, point: Point) {
+        assert_eq!(self.state, undisturbed.state, "the business's state");
+        assert_eq!(self.events, undisturbed.events, "the events");
+        assert_eq!(self.runs, undisturbed.runs, "the follow-ups");
+        let may_be_unknown = matches!(
+            point.verb,
+            "begin_sending" | "send" | "renew_message" | "settle_message"
+        );
+        let read = |messages: &[(String, String, String)]| -> Vec<_> {
+            let settled = messages.iter().map(|(whom, playbook, status)| {
+                let undecided = may_be_unknown && status == "unknown";
+                let status = if undecided { "sent" } else { status };
+                (whom.clone(), playbook.clone(), status.to_owned())
+            });
+            settled.collect()
+        };
+        assert_eq!(read(&self.messages), undisturbed.messages, "the messages");
+        let once_more = match point.fault {
+            // Whoever took over asks, and the one who slept does not know yet.
+            Fault::StallsBefore | Fault::StallsAfter => usize::MAX,
+            // The reply was given and not journaled.
+            Fault::FailsBefore | Fault::DiesBefore | Fault::Panics if point.verb == "journal" => 1,
+            // The process died while the model was being asked.
+            Fault::DiesBefore | Fault::DiesAfter | Fault::Panics
+                if matches!(point.verb, "renew_run" | "claim_run") =>
+            {
+                1
+            }
+            _ => 0,
+        };
+        let asked = |outcome: &Self| outcome.asked.values().sum::<usize>();
+        let extra = asked(self) - asked(undisturbed);
+        assert!(
+            extra <= once_more,
+            "journaled replies were asked for again: {:?}",
+            self.asked
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! A store whose every verb may fail.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use billhook::clock::Timestamp;
+use billhook::store::{
+    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
+    EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Release,
+    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
+    ToolCallRecord,
+};
+
+use super::point::Faults;
+
+/// A store, and what befalls its calls.
+pub(super) struct FaultyStore {
+    pub(super) inner: Arc<dyn Store>,
+    pub(super) faults: Arc<Faults>,
+}
+
+/// What a driver says of a connection that broke.
+fn broken(_done: bool) -> StoreError {
+    StoreError::Database(sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()))
+}
+
+/// One line a verb: its arguments and its answer.
+macro_rules! verbs {
+    ($($verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for FaultyStore {
+            $(async fn $verb(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                let call = || self.inner.$verb($($argument),*);
+                self.faults.around(stringify!($verb), call, broken).await
+            })*
+        }
+    };
+}
+
+verbs! {
+    ingest(batch: &[Delivery]) -> Vec<Accepted>;
+    backlog(bound: u64) -> u64;
+    claim_events(limit: u32, lease: Duration) -> Vec<ClaimedEvent>;
+    apply_event(event: &ClaimedEvent) -> ();
+    fail_event(event: &ClaimedEvent, error: &str, retry_at: Option<Timestamp>) -> ();
+    promote_schedules(limit: u32) -> u64;
+    claim_run(lease: Duration) -> Option<ClaimedRun>;
+    load_run(run: &ClaimedRun) -> RunInput;
+    journal(run: &ClaimedRun, step: &NewStep) -> ();
+    renew_run(run: &ClaimedRun, lease: Duration) -> ();
+    finish_run(run: &ClaimedRun, finish: &Finish) -> ();
+    release_run(run: &ClaimedRun, release: &Release) -> ();
+    claim_messages(channels: &[Channel], limit: u32, lease: Duration) -> Vec<ClaimedMessage>;
+    begin_sending(message: &ClaimedMessage, lease: Duration) -> Clearance;
+    renew_message(message: &ClaimedMessage, lease: Duration) -> ();
+    settle_message(message: &ClaimedMessage, outcome: &SendOutcome) -> ();
+    resolve_message(id: &str, resolution: Resolution) -> Resolved;
+    payment_history(account: &str, livemode: bool, customer: &str, limit: u32) -> Vec<ObjectRow>;
+    retry_event(id: &str) -> Retried;
+    events(filter: &EventFilter, page: &Page) -> Listing<EventRecord>;
+    event(id: &str) -> Option<EventRecord>;
+    runs(page: &Page) -> Listing<RunRecord>;
+    run(id: &str) -> Option<RunRecord>;
+    tool_calls(page: &Page) -> Listing<ToolCallRecord>;
+    messages(status: Option<&str>, page: &Page) -> Listing<MessageRecord>;
+    message(id: &str) -> Option<MessageRecord>;
+    objects(kind: &str, page: &Page) -> Listing<ObjectRow>;
+    object(kind: &str, id: &str) -> Vec<ObjectRow>;
+    census() -> Census;
+    check() -> ();
+}

@@ -1,0 +1,109 @@
+//! A database that fails while a message is on its way: what is known is written down once it can be.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use billhook::store::Channel;
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{PACE, by_mail, dispatcher, mailer, messages, owe, statuses, until};
+use crate::support::bench::Bench;
+use crate::support::process::PATIENCE;
+use crate::support::smtp::{Does, SmtpServer};
+
+/// What was logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    async fn says(&self, words: &str) {
+        let start = Instant::now();
+        while !String::from_utf8_lossy(&self.0.lock().unwrap()).contains(words) {
+            assert!(start.elapsed() < PATIENCE, "nothing said: {words}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// A table under another name makes every verb fail that needs it, and no other.
+async fn rename(database: &mut SqliteConnection, from: &str, to: &str) {
+    let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+    database.execute(AssertSqlSafe(sql)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_became_of_a_message_is_stored_once_the_database_is_back() {
+    let bench = Bench::sqlite().await;
+    owe(&bench, 0..1, "Hello\n").await;
+    let mut database = SqliteConnection::connect(&bench.url).await.unwrap();
+    let server = SmtpServer::start().await;
+    server.now(Does::Hangs("dot"));
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let sender = dispatcher(&bench.store, &bench, by_mail(mailer(&server, &bench)), PACE);
+    let soft = CancellationToken::new();
+    let scene = async {
+        server
+            .once("both are handed over", |seen| seen.messages.len() == 2)
+            .await;
+        rename(&mut database, "effects", "effects_away").await;
+        server.now(None);
+        log.says("what became of a message could not be stored")
+            .await;
+        assert_eq!(statuses(&bench, Channel::Email).await, ["sending"]);
+        rename(&mut database, "effects_away", "effects").await;
+        until(&bench, Channel::Email, &["sent"]).await;
+        until(&bench, Channel::Sales, &["sent"]).await;
+        soft.cancel();
+    };
+    tokio::join!(sender.work(soft.clone(), CancellationToken::new()), scene);
+    assert_eq!(server.message_ids().len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_that_could_not_be_asked_about_is_tried_again_and_never_unknown() {
+    let bench = Bench::sqlite().await;
+    owe(&bench, 0..1, "Hello\n").await;
+    let mut database = SqliteConnection::connect(&bench.url).await.unwrap();
+    let server = SmtpServer::start().await;
+    let sender = dispatcher(&bench.store, &bench, by_mail(mailer(&server, &bench)), PACE);
+    rename(&mut database, "occurrences", "occurrences_away").await;
+    assert_eq!(sender.send_due().await.unwrap(), 2);
+    rename(&mut database, "occurrences_away", "occurrences").await;
+    for channel in [Channel::Email, Channel::Sales] {
+        let message = messages(&bench, channel).await.remove(0);
+        assert_eq!(message.status, "pending");
+        assert_eq!(
+            message.reason.as_deref(),
+            Some("the database did not answer")
+        );
+    }
+    bench.clock.advance(PACE.retry.base);
+    assert_eq!(sender.send_due().await.unwrap(), 2);
+    for channel in [Channel::Email, Channel::Sales] {
+        assert_eq!(statuses(&bench, channel).await, ["sent"]);
+    }
+    assert_eq!(server.message_ids().len(), 2);
+}

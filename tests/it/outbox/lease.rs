@@ -1,0 +1,213 @@
+//! A message belongs to one process at a time, and whoever lost it hands nothing over any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billhook::outbox::dispatch::Pace;
+use billhook::outbox::{Mailer, OutgoingMail, Permit, SendError, Sent};
+use billhook::store::{Channel, Store};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::wire::{at, mail};
+use super::{PACE, by_mail, dispatcher, mailer, messages, owe, statuses};
+use crate::support::bench::Bench;
+use crate::support::smtp::{Does, Seen, SmtpServer};
+
+/// Short enough to be outlived, long enough to be renewed in time on a machine that has other things to do.
+const LEASE: Duration = Duration::from_millis(1500);
+
+const QUICK: Pace = Pace {
+    lease: LEASE,
+    ..PACE
+};
+
+/// Both messages have named their recipients.
+fn under_way(seen: &Seen) -> bool {
+    let named = |command: &&String| command.starts_with("RCPT");
+    seen.commands.iter().filter(named).count() == 2
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_kept_for_as_long_as_it_is_being_sent() {
+    // PostgreSQL measures leases by its own clock; that of SQLite stands still here.
+    let Some(bench) = Bench::postgres().await else {
+        return;
+    };
+    owe(&bench, 0..1, "Hello\n").await;
+    let server = SmtpServer::start().await;
+    server.now(Does::Hangs("RCPT"));
+    let sender = dispatcher(
+        &bench.store,
+        &bench,
+        by_mail(mailer(&server, &bench)),
+        QUICK,
+    );
+    let other = bench.another_process().await;
+    let outlive = async || {
+        let start = Instant::now();
+        while start.elapsed() < LEASE * 2 {
+            for channel in [Channel::Email, Channel::Sales] {
+                let taken = other.claim_messages(&[channel], 10, LEASE).await.unwrap();
+                assert!(taken.is_empty(), "taken over while it was being sent");
+            }
+            tokio::time::sleep(LEASE / 30).await;
+        }
+    };
+    let outlived = async {
+        server.once("both are under way", under_way).await;
+        outlive().await;
+        // They may still be handed over, although the lease they began with is long over.
+        server.now(Does::Hangs("dot"));
+        server
+            .once("both are handed over", |seen| seen.messages.len() == 2)
+            .await;
+        outlive().await;
+        server.now(None);
+    };
+    let (sent, ()) = tokio::join!(sender.send_due(), outlived);
+    assert_eq!(sent.unwrap(), 2);
+    for channel in [Channel::Email, Channel::Sales] {
+        assert_eq!(statuses(&bench, channel).await, ["sent"]);
+    }
+    assert_eq!(server.message_ids().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_lost_before_the_dot_is_not_handed_over() {
+    let bench = Bench::sqlite().await;
+    owe(&bench, 0..1, "Hello\n").await;
+    let server = SmtpServer::start().await;
+    server.now(Does::Hangs("RCPT"));
+    let sender = dispatcher(
+        &bench.store,
+        &bench,
+        by_mail(mailer(&server, &bench)),
+        QUICK,
+    );
+    let heir = async {
+        server.once("both are under way", under_way).await;
+        bench.clock.advance(LEASE * 2);
+        let channels = [Channel::Email, Channel::Sales];
+        let taken = bench
+            .store
+            .claim_messages(&channels, 10, LEASE)
+            .await
+            .unwrap();
+        assert!(taken.len() == 2 && taken.iter().all(|message| message.interrupted));
+    };
+    // The server never answers: a renewal that is refused ends it, long before patience with the server does.
+    let start = Instant::now();
+    let (sent, ()) = tokio::join!(sender.send_due(), heir);
+    sent.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(30));
+    server.now(None);
+    assert!(server.message_ids().is_empty());
+    // What the heir holds is as the heir left it.
+    for channel in [Channel::Email, Channel::Sales] {
+        assert_eq!(statuses(&bench, channel).await, ["sending"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_lost_after_the_dot_is_unknown_and_a_notice_goes_again() {
+    let bench = Bench::sqlite().await;
+    owe(&bench, 0..1, "Hello\n").await;
+    let server = SmtpServer::start().await;
+    server.now(Does::Hangs("dot"));
+    let lost = dispatcher(
+        &bench.store,
+        &bench,
+        by_mail(mailer(&server, &bench)),
+        QUICK,
+    );
+    let heir = dispatcher(
+        &bench.store,
+        &bench,
+        by_mail(mailer(&server, &bench)),
+        QUICK,
+    );
+    let taken_over = async {
+        server
+            .once("both are handed over", |seen| seen.messages.len() == 2)
+            .await;
+        bench.clock.advance(LEASE * 2);
+        let released = async {
+            server
+                .once("the notice is there again", |seen| seen.messages.len() == 3)
+                .await;
+            assert_eq!(statuses(&bench, Channel::Email).await, ["unknown"]);
+            server.now(None);
+        };
+        let (sent, ()) = tokio::join!(heir.send_due(), released);
+        assert_eq!(sent.unwrap(), 2);
+    };
+    let (sent, ()) = tokio::join!(lost.send_due(), taken_over);
+    assert_eq!(sent.unwrap(), 2);
+    // The first process was told 250 and may not write it down: nobody who asks now is told another story than before.
+    assert_eq!(statuses(&bench, Channel::Email).await, ["unknown"]);
+    assert_eq!(statuses(&bench, Channel::Sales).await, ["sent"]);
+    let mut copies = server.message_ids();
+    copies.sort();
+    let [mail, notice] = ["mail", "notice"].map(|kind| format!("<{kind}_cus_0@acme.example>"));
+    assert_eq!(copies, [mail, notice.clone(), notice]);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_over_hands_nothing_over() {
+    let server = SmtpServer::start().await;
+    let over = Permit::of_lease(Instant::now(), Duration::ZERO, CancellationToken::new());
+    let refused = at(server.url()).send(&mail(), &over).await.unwrap_err();
+    assert_eq!(refused, SendError::Withdrawn);
+    assert_eq!(server.commands().last().unwrap(), "DATA");
+    assert!(server.message_ids().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_get_through_before_the_lease_ends_is_given_up() {
+    let server = SmtpServer::start().await;
+    server.now(Does::Hangs("body"));
+    let large = OutgoingMail {
+        text: format!("{}\n", "x".repeat(900)).repeat(10_000),
+        html: None,
+        ..mail()
+    };
+    let mailer = at(server.url());
+    let start = Instant::now();
+    let permit = Permit::of_lease(start, LEASE * 8, CancellationToken::new());
+    let error = mailer.send(&large, &permit).await.unwrap_err();
+    assert!(matches!(error, SendError::Transient { .. }), "{error:?}");
+    assert!(start.elapsed() < LEASE * 8, "the lease was outlived");
+    server.now(None);
+    assert!(server.message_ids().is_empty());
+}
+
+/// Crashes on everything.
+struct Crashes;
+
+#[async_trait::async_trait]
+impl Mailer for Crashes {
+    async fn send(&self, _: &OutgoingMail, _: &Permit) -> Result<Sent, SendError> {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test]
+async fn a_crash_while_sending_ends_one_message_and_not_the_loop() {
+    let bench = Bench::in_memory().await;
+    owe(&bench, 0..2, "Hello\n").await;
+    let sender = dispatcher(&bench.store, &bench, by_mail(Arc::new(Crashes)), PACE);
+    assert_eq!(sender.send_due().await.unwrap(), 4);
+    assert_eq!(
+        statuses(&bench, Channel::Email).await,
+        ["unknown", "unknown"]
+    );
+    for notice in messages(&bench, Channel::Sales).await {
+        assert_eq!((notice.status.as_str(), notice.attempts), ("pending", 1));
+    }
+    assert_eq!(
+        sender.send_due().await.unwrap(),
+        0,
+        "it is tried again after a pause"
+    );
+}

@@ -1,0 +1,125 @@
+//! Stop conditions where they are asked: when a run finishes and when a message is sent.
+
+use std::time::Duration;
+
+use billhook::store::{Clearance, Store};
+
+use super::queued::{Wanted, claim, done, go, queue, run_of, shown};
+use super::{LONG, apply, paid};
+use crate::support::bench::Bench;
+use crate::support::fixture::{Customer, Told};
+
+on_both!(
+    a_recovered_payment_ends_its_mail_and_its_notice,
+    a_deleted_customer_ends_the_mail_and_not_the_notice,
+    a_run_that_lost_its_reason_writes_nothing,
+    an_address_shared_with_one_who_paid_still_waits,
+);
+
+async fn a_recovered_payment_ends_its_mail_and_its_notice(bench: Bench) {
+    let mail = Wanted::failure("cus_1", "pi_1", "ada@example.com");
+    queue(&bench, &mail).await;
+    queue(&bench, &Wanted::notice("cus_1", "pi_2")).await;
+    let claimed = claim(&bench.store).await;
+    assert_eq!(claimed.len(), 2);
+    apply(
+        &bench,
+        &[paid("cus_1", "pi_1", 30), paid("cus_1", "pi_2", 30)],
+    )
+    .await;
+    for message in &claimed {
+        let clearance = bench.store.begin_sending(message, LONG).await.unwrap();
+        assert_eq!(clearance, Clearance::Stop);
+    }
+    for intent in ["pi_1", "pi_2"] {
+        let message = shown(&bench.store, intent).await;
+        assert_eq!(
+            (message.status.as_str(), message.reason.as_deref()),
+            ("suppressed", Some("the payment is succeeded now"))
+        );
+        assert_eq!(message.waits_for, None);
+    }
+}
+
+async fn a_deleted_customer_ends_the_mail_and_not_the_notice(bench: Bench) {
+    let mail = Wanted::failure("cus_1", "pi_1", "ada@example.com");
+    queue(&bench, &mail).await;
+    queue(&bench, &Wanted::notice("cus_1", "pi_2")).await;
+    let customer = Customer {
+        id: "cus_1".to_owned(),
+        email: Some("ada@example.com".to_owned()),
+        name: None,
+        delinquent: false,
+        created: bench.now().seconds() - 100,
+    };
+    let now = bench.now().seconds();
+    apply(
+        &bench,
+        &[Told::new("evt_gone", "customer.deleted", now, customer)],
+    )
+    .await;
+    assert_eq!(go(&bench.store).await, 1);
+    let mail = shown(&bench.store, "pi_1").await;
+    assert_eq!(
+        (mail.status.as_str(), mail.reason.as_deref()),
+        ("suppressed", Some("the customer was deleted"))
+    );
+    assert_eq!(shown(&bench.store, "pi_2").await.status, "sent");
+}
+
+async fn a_run_that_lost_its_reason_writes_nothing(bench: Bench) {
+    let run = run_of(&bench, "cus_1", "pi_1").await;
+    apply(&bench, &[paid("cus_1", "pi_1", 5)]).await;
+    let mail = Wanted::failure("cus_1", "pi_1", "ada@example.com");
+    let finish = done(vec![mail.effect()]);
+    bench.store.finish_run(&run, &finish).await.unwrap();
+    let event = bench.store.event("evt_pi_1_failed").await.unwrap().unwrap();
+    assert_eq!((event.status.as_str(), event.messages.len()), ("done", 0));
+    let run = event.run.unwrap();
+    assert_eq!(
+        (run.status.as_str(), run.reason.as_deref()),
+        ("skipped", Some("the payment is succeeded now"))
+    );
+}
+
+/// Who types a stranger's address into a checkout is another customer than the one whose address it is: that this one
+/// paid says nothing of that one.
+async fn an_address_shared_with_one_who_paid_still_waits(bench: Bench) {
+    apply(&bench, &[paid("cus_payer", "pi_old", -500)]).await;
+    bench.clock.advance(Duration::from_secs(10));
+    let run = bench.store.claim_run(LONG).await.unwrap().unwrap();
+    let mut nothing = done(Vec::new());
+    nothing.purpose = billhook::guardrails::precondition::Purpose::PaymentSucceeded;
+    bench.store.finish_run(&run, &nothing).await.unwrap();
+
+    let mut standings = Vec::new();
+    for (customer, intent) in [
+        ("cus_payer", "pi_1"),
+        ("cus_other", "pi_2"),
+        ("cus_third", "pi_3"),
+    ] {
+        let run = run_of(&bench, customer, intent).await;
+        let has_paid = bench.store.load_run(&run).await.unwrap().standing.has_paid;
+        standings.push(has_paid);
+        let wanted = Wanted {
+            first_contact: !has_paid,
+            ..Wanted::failure(customer, intent, "ada@example.com")
+        };
+        let finish = done(vec![wanted.effect()]);
+        bench.store.finish_run(&run, &finish).await.unwrap();
+    }
+    assert_eq!(standings, [true, false, false]);
+    assert_eq!(go(&bench.store).await, 1, "the payer's own");
+    // One of the strangers' payments goes through while its mail waits; the other's does not.
+    apply(&bench, &[paid("cus_other", "pi_2", 60)]).await;
+    bench.clock.advance(Duration::from_mins(10));
+    assert_eq!(go(&bench.store).await, 0);
+    let other = shown(&bench.store, "pi_2").await;
+    assert_eq!(other.status, "suppressed");
+    let third = shown(&bench.store, "pi_3").await;
+    let reason = third.reason.unwrap();
+    assert!(
+        reason.starts_with("caps.failure_mails_per_recipient_per_day"),
+        "{reason}"
+    );
+}

@@ -1,0 +1,66 @@
+//! What a follow-up waits for in the inbox: whatever of its customer's was there before it was due, however long the
+//! backlog, but neither for what keeps failing nor for what comes later.
+
+use std::time::Duration;
+
+use billhook::store::{ClaimedEvent, Store};
+
+use super::{LONG, claim_events, failed_payment, ingest, paid};
+use crate::support::bench::Bench;
+
+on_both![
+    a_backlog_is_waited_for_however_long_it_is,
+    what_keeps_failing_is_not_waited_for,
+    what_came_later_is_not_waited_for_long,
+];
+
+/// More than any patience.
+const MUCH_LATER: Duration = Duration::from_hours(2);
+
+/// Applies the failed payment of `pi_1`, and leaves the other event of its customer where it is.
+async fn one_is_applied(bench: &Bench) -> ClaimedEvent {
+    let other = paid("cus_1", "pi_2", 0);
+    ingest(bench, &[failed_payment("cus_1", "pi_1"), other.clone()]).await;
+    let (mine, mut others): (Vec<_>, Vec<_>) = claim_events(bench)
+        .await
+        .into_iter()
+        .partition(|event| event.id != other.id);
+    bench.store.apply_event(&mine[0]).await.unwrap();
+    others.remove(0)
+}
+
+async fn is_due(bench: &Bench) -> bool {
+    bench.store.claim_run(LONG).await.unwrap().is_some()
+}
+
+async fn a_backlog_is_waited_for_however_long_it_is(bench: Bench) {
+    let other = one_is_applied(&bench).await;
+    bench.clock.advance(MUCH_LATER);
+    assert!(!is_due(&bench).await);
+    bench.store.apply_event(&other).await.unwrap();
+    assert!(is_due(&bench).await);
+}
+
+async fn what_keeps_failing_is_not_waited_for(bench: Bench) {
+    let failing = one_is_applied(&bench).await;
+    let again = bench.now().plus(MUCH_LATER + LONG);
+    bench
+        .store
+        .fail_event(&failing, "it fails", Some(again))
+        .await
+        .unwrap();
+    bench.clock.advance(Duration::from_secs(30));
+    assert!(!is_due(&bench).await, "it may still be a matter of seconds");
+    bench.clock.advance(MUCH_LATER);
+    assert!(is_due(&bench).await);
+}
+
+async fn what_came_later_is_not_waited_for_long(bench: Bench) {
+    let other = one_is_applied(&bench).await;
+    bench.store.apply_event(&other).await.unwrap();
+    bench.clock.advance(Duration::from_secs(20));
+    ingest(&bench, &[paid("cus_1", "pi_3", 0)]).await;
+    assert!(!is_due(&bench).await, "it may be what ends the follow-up");
+    bench.clock.advance(MUCH_LATER);
+    assert!(is_due(&bench).await);
+}
