@@ -1,5 +1,7 @@
 //! The composition root: the only place that chooses implementations.
 
+mod ways;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::ways::ways;
 use crate::agent::brief::Settings;
 use crate::agent::model::Model;
 use crate::agent::prompts::Prompts;
@@ -22,7 +25,7 @@ use crate::http::serve::serve;
 use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
 use crate::inbox::{self, Admission, Inbox, InboxTask, Room};
-use crate::outbox::{ChatWebhook, Dispatcher, EmlFolder, Mailer, SmtpMailer, Way, dispatch};
+use crate::outbox::{Dispatcher, Way, dispatch};
 use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
 use crate::store::{Channel, Policy, SqlStore, Store, StoreError};
@@ -375,58 +378,6 @@ fn endpoints(config: &Config) -> anyhow::Result<BTreeMap<String, Endpoint>> {
         endpoints.insert(name.clone(), known);
     }
     Ok(endpoints)
-}
-
-/// How each channel's messages leave. A channel without a way keeps its messages, where they are shown.
-fn ways(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Channel, Way>> {
-    let (mailer, repeatable): (Arc<dyn Mailer>, bool) = match &config.email.smtp_url {
-        Some(url) => {
-            let url = SecretString::from(url.expose().to_owned());
-            (
-                Arc::new(SmtpMailer::from_url(&url, clock.clone()).context("SMTP_URL")?),
-                false,
-            )
-        }
-        None => (
-            Arc::new(EmlFolder::new(config.email.folder.clone(), clock.clone())),
-            true,
-        ),
-    };
-    let mut ways = BTreeMap::from([(
-        Channel::Email,
-        Way::Mail {
-            mailer: mailer.clone(),
-            repeatable,
-        },
-    )]);
-    let internal = [
-        (
-            Channel::Sales,
-            &config.notify.sales_webhook_url,
-            &config.email.sales,
-        ),
-        (
-            Channel::Finance,
-            &config.notify.finance_webhook_url,
-            &config.email.finance,
-        ),
-    ];
-    for (channel, webhook, address) in internal {
-        if let Some(url) = webhook {
-            let webhook = ChatWebhook::new(url.clone())
-                .with_context(|| format!("the {} webhook", channel.as_str()))?;
-            ways.insert(channel, Way::Chat(Arc::new(webhook)));
-        } else if let Some(address) = address {
-            ways.insert(
-                channel,
-                Way::InternalMail {
-                    mailer: mailer.clone(),
-                    to: address.to_string(),
-                },
-            );
-        }
-    }
-    Ok(ways)
 }
 
 fn generated_token() -> SecretString {

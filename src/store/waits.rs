@@ -13,8 +13,11 @@ use crate::clock::Timestamp;
 statements! {
     RECEIVED: "SELECT received_at FROM events WHERE id = $1";
     LANE: "SELECT lease_until FROM lanes WHERE lane = $1";
-    /// What keeps a lane from being claimed, as `CLAIM_LANE` asks it.
-    UNAPPLIED: "SELECT count(*) AS n, max(received_at) AS last FROM events WHERE lane = $1 AND status IN ('pending', 'retrying') AND received_at > $2";
+    /// What keeps a lane from being claimed, as `CLAIM_LANE` asks it: how many events, how many of them for as long as it
+    /// takes, and the last that is not waited for so long.
+    UNAPPLIED: "SELECT count(*) AS n, coalesce(sum(CASE WHEN e.status = 'pending' AND e.received_at <= l.next_due THEN 1 ELSE 0 END), 0) AS sure, max(e.received_at) AS last \
+        FROM events e JOIN lanes l ON l.lane = e.lane WHERE e.lane = $1 AND e.status IN ('pending', 'retrying') \
+        AND (e.received_at > $2 OR e.status = 'pending' AND e.received_at <= l.next_due)";
     /// The run of the lane that is worked on, or else comes next.
     AHEAD: "SELECT id, playbook, status FROM runs WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 \
         ORDER BY CASE WHEN status = 'running' THEN 0 ELSE 1 END, due_at, id LIMIT 1";
@@ -176,10 +179,14 @@ impl SqlStore {
         if let Some(row) = self.db.row(&UNAPPLIED, args![lane, since]).await?
             && let Some(last) = row.opt_time("last")?
         {
+            let events = row.int("n")?;
+            let most = if row.int("sure")? > 0 {
+                String::new()
+            } else {
+                format!(", until {} at most", second(last.plus(patience)))
+            };
             return Ok(format!(
-                "waits for {} received events of this customer to be applied, until {} at most",
-                row.int("n")?,
-                second(last.plus(patience))
+                "waits for {events} received events of this customer to be applied{most}"
             ));
         }
         Ok(ahead.map_or_else(

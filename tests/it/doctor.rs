@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::support::chat::ChatServer;
-use crate::support::process::{Place, fresh_event};
+use crate::support::place::Place;
+use crate::support::process::fresh_event;
 use crate::support::services::variable;
 use crate::support::smtp::{Does, SmtpServer};
 

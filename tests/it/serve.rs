@@ -21,13 +21,13 @@ macro_rules! on_both {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(crate::support::process::Place::sqlite()).await;
+                super::$case(crate::support::place::Place::sqlite()).await;
             })+
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                if let Some(place) = crate::support::process::Place::postgres().await {
+                if let Some(place) = crate::support::place::Place::postgres().await {
                     super::$case(place).await;
                 }
             })+

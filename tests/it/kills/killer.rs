@@ -10,7 +10,8 @@ use rand::seq::IndexedRandom;
 
 use crate::support::business::Stripe;
 use crate::support::chat::ChatServer;
-use crate::support::process::{PATIENCE, Place, Process};
+use crate::support::place::Place;
+use crate::support::process::{PATIENCE, Process};
 use crate::support::smtp::SmtpServer;
 
 /// What the killer waits for.

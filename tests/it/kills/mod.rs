@@ -19,7 +19,7 @@ use self::killer::Killer;
 use self::weather::Weather;
 use crate::support::business::{Books, Stories, Stripe};
 use crate::support::chat::ChatServer;
-use crate::support::process::Place;
+use crate::support::place::Place;
 use crate::support::services::variable;
 use crate::support::smtp::SmtpServer;
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{customer, intent, on_both};
-use crate::support::process::{Place, Process, fresh_event, signature};
+use crate::support::place::Place;
+use crate::support::process::{Process, fresh_event, signature};
 
 on_both!(
     what_cannot_be_taken_is_refused_in_these_words,

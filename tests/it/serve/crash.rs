@@ -9,7 +9,8 @@ use futures::stream::iter;
 use serde_json::Value;
 
 use super::{customer, intent, on_both};
-use crate::support::process::{Place, Process, fresh_event};
+use crate::support::place::Place;
+use crate::support::process::{Process, fresh_event};
 
 on_both!(a_process_that_is_killed_loses_nothing_and_repeats_nothing);
 

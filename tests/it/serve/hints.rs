@@ -8,7 +8,8 @@ use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
 use super::{customer, intent, on_both};
-use crate::support::process::{Place, Process, fresh_event};
+use crate::support::place::Place;
+use crate::support::process::{Process, fresh_event};
 use crate::support::redis::RedisServer;
 
 on_both!(

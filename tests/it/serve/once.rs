@@ -3,7 +3,8 @@
 use futures::future::join_all;
 
 use super::{customer, intent, on_both};
-use crate::support::process::{Place, fresh_event};
+use crate::support::place::Place;
+use crate::support::process::fresh_event;
 
 on_both!(fifty_deliveries_of_one_event_at_once_have_one_effect);
 

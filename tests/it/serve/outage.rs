@@ -13,8 +13,9 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use crate::support::business::{Books, Stories, Stripe};
 use crate::support::chat::ChatServer;
 use crate::support::line::Line;
+use crate::support::place::Place;
 use crate::support::postgres_server::PostgresServer;
-use crate::support::process::{Place, Process};
+use crate::support::process::Process;
 use crate::support::smtp::SmtpServer;
 
 /// What `server.request_timeout` is set to.

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 
 use super::{customer, intent, on_both};
 use crate::support::app::{TestApp, event};
-use crate::support::process::{PATIENCE, Place, Process, fresh_event, signature};
+use crate::support::place::Place;
+use crate::support::process::{PATIENCE, Process, fresh_event, signature};
 use crate::support::smtp::{Does, SmtpServer};
 
 on_both!(

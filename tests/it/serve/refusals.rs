@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::on_both;
-use crate::support::process::Place;
+use crate::support::place::Place;
 
 on_both!(a_schema_of_a_newer_version_is_refused_and_both_versions_are_named);
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{customer, intent, on_both};
-use crate::support::process::{Place, Process, fresh_event};
+use crate::support::place::Place;
+use crate::support::process::{Process, fresh_event};
 use crate::support::smtp::{Does, SmtpServer};
 
 on_both!(a_person_decides_about_what_nobody_knows);

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{customer, intent, on_both};
-use crate::support::process::{PATIENCE, Place, Process, fresh_event, signature};
+use crate::support::place::Place;
+use crate::support::process::{PATIENCE, Process, fresh_event, signature};
 use crate::support::smtp::{Does, SmtpServer, header};
 
 on_both!(

@@ -6,7 +6,8 @@ use reqwest::StatusCode;
 
 use super::{customer, intent, on_both};
 use crate::support::chat::ChatServer;
-use crate::support::process::{Place, fresh_event};
+use crate::support::place::Place;
+use crate::support::process::fresh_event;
 use crate::support::smtp::{Does, SmtpServer, header};
 
 on_both!(mails_and_notices_leave_once_their_servers_take_them);

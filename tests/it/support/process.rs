@@ -1,8 +1,8 @@
-//! The program itself in a process of its own, over a database of its own, spoken to over HTTP and with signals.
+//! The program itself in a process of its own, spoken to over HTTP and with signals.
 
 use std::io::BufReader;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,178 +11,12 @@ use billhook::stripe::signature::sign;
 use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-use super::services::{PostgresDatabase, variable};
 
 /// What signs and verifies the events of these tests.
 pub(crate) const SECRET: &str = "whsec_secret_of_the_process_tests";
-/// A Redis that every process uses whose test has none of its own; it may vanish at any moment, and does.
-const REDIS: &str = "BILLHOOK_TEST_SERVE_REDIS";
-const TOKEN: &str = "token-of-the-process-tests";
-/// Names another build of the program, such as an optimized one.
-const PROGRAM: &str = "BILLHOOK_TEST_PROGRAM";
+pub(super) const TOKEN: &str = "token-of-the-process-tests";
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A folder and a database that outlive the processes that a test starts and kills.
-pub(crate) struct Place {
-    home: TempDir,
-    postgres: Option<PostgresDatabase>,
-    settings: Vec<(String, String)>,
-}
-
-impl Place {
-    /// A SQLite file that does not exist yet.
-    pub(crate) fn sqlite() -> Self {
-        Self {
-            home: tempfile::tempdir().unwrap(),
-            postgres: None,
-            settings: Vec::new(),
-        }
-    }
-
-    /// A variable of the environment for every process that is started from now on.
-    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.settings.push((name.to_owned(), value.into()));
-    }
-
-    /// An empty database; `None` only where skipping was asked for.
-    pub(crate) async fn postgres() -> Option<Self> {
-        let postgres = Some(PostgresDatabase::empty().await?);
-        Some(Self {
-            postgres,
-            ..Self::sqlite()
-        })
-    }
-
-    /// Another place of the same kind, with the same settings and an empty database.
-    pub(crate) async fn another(&self) -> Self {
-        let mut place = Self::sqlite();
-        if self.postgres.is_some() {
-            place.postgres = PostgresDatabase::empty().await;
-        }
-        place.settings.clone_from(&self.settings);
-        place
-    }
-
-    pub(crate) fn home(&self) -> &Path {
-        self.home.path()
-    }
-
-    pub(crate) fn url(&self) -> String {
-        match &self.postgres {
-            Some(database) => database.url(),
-            None => format!("sqlite://{}", self.home().join("billhook.db").display()),
-        }
-    }
-
-    /// The program with this place's configuration, and nothing of whoever runs the tests.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let program =
-            variable(PROGRAM).unwrap_or_else(|| env!("CARGO_BIN_EXE_billhook").to_owned());
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .current_dir(self.home())
-            .env_clear()
-            .env("DATABASE_URL", self.url())
-            .env("STRIPE_WEBHOOK_SECRET", SECRET)
-            .env("BILLHOOK_ADMIN_TOKEN", TOKEN)
-            .env("BILLHOOK_LISTEN", "127.0.0.1:0")
-            .env("EMAIL_FROM", "Acme Billing <billing@acme.example>")
-            // The same stages as ever, only sooner.
-            .env("BILLHOOK__FOLLOW_UP__SETTLE", "200ms")
-            .env("BILLHOOK__FOLLOW_UP__FIRST_CONTACT_DELAY", "0s")
-            .env("BILLHOOK__WORKER__POLL", "50ms")
-            .env("BILLHOOK__WORKER__LEASE", "2s")
-            .env("BILLHOOK__RETRY__BASE", "100ms")
-            .envs(variable(REDIS).map(|url| ("REDIS_URL", url)))
-            .envs(self.settings.iter().cloned())
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Starts `serve` and waits until it is ready.
-    pub(crate) async fn serve(&self) -> Process {
-        self.serve_as("all").await
-    }
-
-    /// Starts `serve` with a role and waits until it is ready. Several may run at once over PostgreSQL.
-    pub(crate) async fn serve_as(&self, role: &str) -> Process {
-        let log = self.home().join("serve.log");
-        let written = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let mut child = self
-            .command(&["--json", "serve", "--role", role])
-            .stdout(Stdio::piped())
-            .stderr(written)
-            .spawn()
-            .unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let (started, stdout) = tokio::task::spawn_blocking(move || {
-            let mut reader = BufReader::new(stdout);
-            let told = serde_json::Deserializer::from_reader(&mut reader);
-            let started = told.into_iter::<Value>().next();
-            (started, reader)
-        })
-        .await
-        .unwrap();
-        let mut process = Process {
-            child,
-            base: String::new(),
-            client: client(),
-            log,
-            _stdout: stdout,
-        };
-        let Some(Ok(started)) = started else {
-            panic!("it did not start: {started:?}; log:\n{}", process.log());
-        };
-        process.base = started["listen"].as_str().unwrap().to_owned();
-        process
-            .wait_until("/readyz answers", async |process| {
-                let answer = process.client.get(process.at("/readyz")).send().await;
-                answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
-            })
-            .await;
-        process
-    }
-
-    /// Runs a command to its end: exit code and standard error.
-    pub(crate) async fn run(&self, mut command: Command) -> (Option<i32>, String) {
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let status = ended(&mut child, PATIENCE).await;
-        let Some(status) = status else {
-            child.kill().unwrap();
-            panic!("{command:?} did not end");
-        };
-        let mut told = String::new();
-        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut told).unwrap();
-        (status.code(), told)
-    }
-
-    /// Every mail that was written, by its file's name, which is its Message-ID.
-    pub(crate) fn mails(&self) -> Vec<String> {
-        let Ok(folder) = std::fs::read_dir(self.home().join("mail")) else {
-            return Vec::new();
-        };
-        folder
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| {
-                std::path::Path::new(name)
-                    .extension()
-                    .is_some_and(|ending| ending == "eml")
-            })
-            .collect()
-    }
-}
 
 fn client() -> reqwest::Client {
     // Whoever was first has installed the same one.
@@ -194,7 +28,7 @@ fn client() -> reqwest::Client {
         .unwrap()
 }
 
-async fn ended(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+pub(super) async fn ended(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     while start.elapsed() < patience {
         if let Some(status) = child.try_wait().unwrap() {
@@ -223,6 +57,47 @@ impl Drop for Process {
 }
 
 impl Process {
+    /// Starts a `serve` that tells in JSON, and waits until it is ready. What it logs is appended to `log`.
+    pub(super) async fn start(mut command: Command, log: PathBuf) -> Self {
+        let written = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(written)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (started, stdout) = tokio::task::spawn_blocking(move || {
+            let mut reader = BufReader::new(stdout);
+            let told = serde_json::Deserializer::from_reader(&mut reader);
+            let started = told.into_iter::<Value>().next();
+            (started, reader)
+        })
+        .await
+        .unwrap();
+        let mut process = Self {
+            child,
+            base: String::new(),
+            client: client(),
+            log,
+            _stdout: stdout,
+        };
+        let Some(Ok(started)) = started else {
+            panic!("it did not start: {started:?}; log:\n{}", process.log());
+        };
+        process.base = started["listen"].as_str().unwrap().to_owned();
+        process
+            .wait_until("/readyz answers", async |process| {
+                let answer = process.client.get(process.at("/readyz")).send().await;
+                answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+            })
+            .await;
+        process
+    }
+
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
@@ -282,18 +157,21 @@ impl Process {
             .as_u16()
     }
 
-    /// Reads from the API; a 404 is `None`.
-    pub(crate) async fn get(&self, path: &str) -> Option<Value> {
-        let path = format!("/api/v1{path}");
+    /// Asks the API, and answers status and body.
+    async fn ask(&self, path: &str) -> (StatusCode, Value) {
         let answer = self
             .client
-            .get(self.at(&path))
+            .get(self.at(&format!("/api/v1{path}")))
             .bearer_auth(TOKEN)
             .send()
             .await
             .unwrap_or_else(|error| panic!("{path}: {error}; log:\n{}", self.log()));
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    /// Reads from the API; a 404 is `None`.
+    pub(crate) async fn get(&self, path: &str) -> Option<Value> {
+        let (status, body) = self.ask(path).await;
         if status == StatusCode::NOT_FOUND {
             return None;
         }
@@ -351,16 +229,18 @@ impl Process {
         }
     }
 
-    /// An event, once it has one of these statuses.
+    /// An event, once it has this status. A database that is away for a moment is waited for, too.
     pub(crate) async fn event_when(&self, id: &str, status: &str) -> Value {
+        let path = format!("/events/{id}");
+        let found = std::cell::RefCell::default();
         self.wait_until(&format!("{id} is {status}"), async |process| {
-            process
-                .get(&format!("/events/{id}"))
-                .await
-                .is_some_and(|event| event["status"] == status)
+            let (_, event) = process.ask(&path).await;
+            let so = event["status"] == status;
+            found.replace(event);
+            so
         })
         .await;
-        self.get(&format!("/events/{id}")).await.unwrap()
+        found.into_inner()
     }
 
     /// Asks until it is so.
