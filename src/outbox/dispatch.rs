@@ -33,6 +33,9 @@ pub struct Pace {
 /// Messages of one channel that are sent side by side.
 const HANDS: usize = 8;
 
+/// The longest pause after a look that failed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
 /// The pause between two looks for connections that were idle for too long.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -107,6 +110,7 @@ impl Dispatcher {
         let mut claim = None;
         // Whether more may be due than was claimed.
         let mut more = true;
+        let mut pause = self.pace.poll;
         loop {
             let free = HANDS.saturating_sub(hands.len());
             if more && free > 0 && claim.is_none() && !stop.soft.is_cancelled() {
@@ -124,18 +128,21 @@ impl Dispatcher {
                     claim = None;
                     match found {
                         Ok(messages) => {
+                            pause = self.pace.poll;
                             more |= messages.len() == asked;
                             hands.extend(messages.into_iter().map(|message| self.handle(way, message, stop)));
                         }
                         Err(error) => {
                             let error: &dyn std::error::Error = &error;
                             tracing::error!(channel = channel.as_str(), error, "the outbox cannot be read; trying again");
+                            // What rang before was not looked for, and nobody rings again for it.
+                            pause = self.pace.poll.min(AFTER_ERROR);
                         }
                     }
                 }
                 Some(()) = hands.next() => {}
                 () = bell.rung() => more = true,
-                () = tokio::time::sleep(self.pace.poll) => more = true,
+                () = tokio::time::sleep(pause) => more = true,
                 () = stop.soft.cancelled(), if !stop.soft.is_cancelled() => {}
                 () = stop.cut.cancelled(), if claim.is_some() => claim = None,
             }

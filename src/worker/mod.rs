@@ -74,6 +74,9 @@ pub struct Worker {
     doorbell: Doorbell,
 }
 
+/// The longest pause after a look that failed: nobody rings again for what it did not find.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
 /// Schedules promoted in one transaction.
 const SCHEDULES_AT_ONCE: u32 = 100;
 
@@ -109,8 +112,8 @@ impl Worker {
         let mut bell = self.doorbell.listen(Bell::Inbox);
         while !stop.soft.is_cancelled() {
             bell.forget();
-            match self.step(stage, stop).await {
-                Ok(0) => {}
+            let pause = match self.step(stage, stop).await {
+                Ok(0) => self.pace.poll,
                 Ok(_) => continue,
                 Err(error) => {
                     metrics::counter!("billhook_worker_errors_total", "stage" => stage.as_str())
@@ -121,11 +124,13 @@ impl Worker {
                         error,
                         "the store does not answer; trying again"
                     );
+                    // What rang before was not looked for.
+                    self.pace.poll.min(AFTER_ERROR)
                 }
-            }
+            };
             tokio::select! {
                 () = bell.rung() => {}
-                () = tokio::time::sleep(self.pace.poll) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = stop.soft.cancelled() => {}
             }
         }
