@@ -42,7 +42,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         limited(
             "redis",
             LIMIT,
-            one(services::redis(config.redis.url.as_ref()))
+            one(services::redis(&config.redis))
         ),
         limited(
             "listen address",

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::counts::SharedCounts;
 pub use self::doorbell::{Bell, Doorbell, Listener};
 pub use self::recent::{Lookup, Note, Recent};
-pub use self::redis::RedisUrlError;
+pub use self::redis::{RedisUnusable, RedisUrlError, try_out};
 
 use self::recent::Writer;
 use self::redis::Redis;

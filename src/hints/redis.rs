@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::relay::{Broken, Heard, Line};
-use crate::config::ServiceUrl;
+use crate::config::{RedisConfig, ServiceUrl};
 use crate::retry::jitter;
 
 /// What work in the background may lose to Redis, where a request may not lose more.
@@ -34,6 +34,26 @@ const QUIET: Duration = Duration::from_secs(10);
     "`redis.url` (REDIS_URL) cannot be used: write redis://HOST:PORT/NUMBER or rediss://USER:PASSWORD@HOST:PORT"
 )]
 pub struct RedisUrlError(#[source] RedisError);
+
+/// Whether the configured Redis could be used now: connects, logs in and writes, and leaves nothing behind.
+pub async fn try_out(config: &RedisConfig) -> Result<(), RedisUnusable> {
+    let Some(url) = &config.url else {
+        return Ok(());
+    };
+    let connected = Redis::new(url, config.timeout)?.connect().await;
+    connected.map(drop).map_err(RedisUnusable::Away)
+}
+
+/// Why a Redis cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisUnusable {
+    /// It is no address.
+    #[error(transparent)]
+    Url(#[from] RedisUrlError),
+    /// It is not there, does not let us in or write, or is too slow.
+    #[error("{0}")]
+    Away(String),
+}
 
 /// A connection, and which one it is: who lost an earlier one must not take this one away.
 #[derive(Clone)]

@@ -92,10 +92,9 @@ impl SmtpMailer {
 
     /// Connects and logs in, and sends nothing: whether the configuration works.
     pub async fn probe(&self) -> Result<(), SendError> {
-        self.session()
-            .await
-            .map(|connection| self.leave(connection))
-            .map(drop)
+        let connection = self.session().await?;
+        self.leave(connection).await;
+        Ok(())
     }
 
     /// A connection that is ready for a mail. Whatever fails here is about the server or our account with it, never

@@ -4,16 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::finding::Finding;
 use crate::clock::Clock;
-use crate::config::{EmailConfig, ServiceUrl};
+use crate::config::{EmailConfig, RedisConfig, ServiceUrl};
+use crate::hints::{RedisUnusable, try_out};
 use crate::outbox::SmtpMailer;
-
-/// Where Redis listens when its address does not say.
-const REDIS_PORT: u16 = 6379;
 
 /// The way mails leave: connect, TLS and login, and no mail; or the folder for files.
 pub(super) async fn mail(email: &EmailConfig, clock: Arc<dyn Clock>) -> Finding {
@@ -45,42 +42,27 @@ fn place(url: &ServiceUrl) -> String {
     place.to_owned()
 }
 
-/// Whether Redis answers. Only latency hangs on it, so nothing fails without it.
-pub(super) async fn redis(url: Option<&ServiceUrl>) -> Finding {
+/// Whether Redis can be used as `serve` would use it. Only latency hangs on it, so nothing fails without it.
+pub(super) async fn redis(config: &RedisConfig) -> Finding {
     const CHECK: &str = "redis";
-    let Some(url) = url else {
+    let Some(url) = &config.url else {
         return Finding::off(
             CHECK,
             "none: processes find each other's work by looking for it",
         );
     };
     let place = place(url);
-    match ping(url).await {
-        Ok(true) => Finding::ok(CHECK, format!("{place} answers")),
-        Ok(false) => Finding::warning(
+    match try_out(config).await {
+        Ok(()) => Finding::ok(CHECK, format!("{place} answers")),
+        Err(RedisUnusable::Url(error)) => {
+            Finding::failed(CHECK, super::in_one_line(&error), "correct REDIS_URL")
+        }
+        Err(RedisUnusable::Away(why)) => Finding::warning(
             CHECK,
-            format!("{place} gives no answer that Redis would"),
-            "correct REDIS_URL; until then billhook works without it",
-        ),
-        Err(error) => Finding::warning(
-            CHECK,
-            format!("{place}: {error}"),
+            format!("{place}: {why}"),
             "start it or correct REDIS_URL; until then billhook works without it",
         ),
     }
-}
-
-/// Says `PING` on an open line. `PONG` is an answer, and so is a Redis that wants a password first; behind TLS it is
-/// enough that somebody is there.
-async fn ping(url: &ServiceUrl) -> io::Result<bool> {
-    let mut stream = connect(url, REDIS_PORT).await?;
-    if url.scheme() == "rediss" {
-        return Ok(true);
-    }
-    stream.write_all(b"PING\r\n").await?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer).await?;
-    Ok(&answer == b"+PONG" || &answer == b"-NOAU")
 }
 
 /// A bare connection to where a service is said to be: what the system says of it is what a person can act on.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Id, ListAnswer};
+use crate::hints::Bell;
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
@@ -79,7 +80,11 @@ async fn resolve(
     match app.state.store.resolve_message(&id, resolution).await? {
         Resolved::Missing => Err(Problem::missing("message")),
         Resolved::NotUnknown(status) => Err(not_unknown(&id, &status)),
-        Resolved::Done => read(&app, &id).await,
+        Resolved::Done => {
+            // It may be due again.
+            app.state.hints.doorbell.ring(Bell::Outbox);
+            read(&app, &id).await
+        }
     }
 }
 
