@@ -112,14 +112,6 @@ impl Shutdown {
         &self.tasks
     }
 
-    /// Sleeps, but not into a shutdown; says whether the time passed undisturbed.
-    pub async fn pause(&self, duration: Duration) -> bool {
-        tokio::select! {
-            () = self.soft.cancelled() => false,
-            () = tokio::time::sleep(duration) => true,
-        }
-    }
-
     /// Spawns a loop without which the process is of no use. If it panics or returns before a shutdown has begun, the
     /// process is brought down and [`Shutdown::has_failed`]: a supervisor restarts it, whereas a process that answers
     /// webhooks and works on none would go unnoticed.
@@ -250,14 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn hard_implies_soft_and_ends_every_pause() {
+    fn hard_implies_soft_and_cut() {
         runtime().block_on(async {
             let shutdown = Shutdown::manual();
-            assert!(shutdown.pause(Duration::from_millis(1)).await);
             shutdown.tasks().spawn(std::future::pending::<()>());
             shutdown.force();
             assert!(shutdown.has_begun() && shutdown.cut().is_cancelled());
-            assert!(!shutdown.pause(LONG).await);
             assert_eq!(shutdown.finish(LONG, LONG).await, Ending::Forced);
         });
     }

@@ -27,6 +27,10 @@ const SECRET: &str = "whsec_secret_of_the_overload_bench";
 
 /// How many times what can be worked off is offered.
 const TIMES: f64 = 10.0;
+/// Events to be worked off when it is measured how quickly, and how long they are offered for that. As many as a machine
+/// takes in would take it many minutes to work off.
+const ENOUGH: u32 = 4000;
+const FILLING: Duration = Duration::from_secs(3);
 /// How many seconds of work may wait.
 const BACKLOG_SECONDS: f64 = 5.0;
 
@@ -118,7 +122,7 @@ fn megabytes(bytes: u64) -> u64 {
 }
 
 async fn measure(database: &str, window: Duration) -> anyhow::Result<()> {
-    let capacity = capacity(database, window / 6).await?;
+    let capacity = capacity(database, window.min(FILLING)).await?;
     say(&format!("  works off {capacity:.0} events/s"))?;
 
     let backlog = (capacity * BACKLOG_SECONDS).ceil();
@@ -183,9 +187,10 @@ async fn measure(database: &str, window: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Events applied a second, when there are always some to apply.
+/// Events applied a second, when there are always some to apply and nothing comes in.
 async fn capacity(database: &str, window: Duration) -> anyhow::Result<f64> {
-    let service = Service::start(database, SECRET, &[])?;
+    let settings = [("BILLHOOK__INBOX__MAX_BACKLOG", ENOUGH.to_string())];
+    let service = Service::start(database, SECRET, &settings)?;
     let address = service.address;
     let all = |outcome: load::Outcome| outcome.acknowledged.len();
     let filling =

@@ -8,11 +8,9 @@ use super::output::{Output, clean};
 use super::{Answer, Surroundings, timeline};
 use crate::agent::prompts::Prompts;
 use crate::guardrails::mandatory::RULES;
-use crate::store::{EventFilter, EventRecord, Page, Retried, Store as _};
+use crate::store::{EVENT_STATUSES, EventFilter, EventRecord, Page, Retried, Store as _};
 
 /// What may be asked for.
-const STATUSES: [&str; 6] = ["pending", "applied", "done", "ignored", "retrying", "dead"];
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Events {
     /// List events, newest first
@@ -34,7 +32,7 @@ pub(super) enum Events {
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// Only those in this status
-    #[arg(long, value_parser = STATUSES)]
+    #[arg(long, value_parser = EVENT_STATUSES)]
     status: Option<String>,
     /// Only those of this type
     #[arg(long, value_name = "TYPE")]

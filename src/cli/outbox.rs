@@ -5,27 +5,15 @@ use clap::{Subcommand, ValueEnum};
 use super::failure::Failure;
 use super::output::{Output, clean, clean_lines};
 use super::{Answer, Surroundings};
-use crate::store::{MessageRecord, Page, Resolution, Resolved, Store as _};
+use crate::store::{MESSAGE_STATUSES, MessageRecord, Page, Resolution, Resolved, Store as _};
 
 /// What may be asked for.
-const STATUSES: [&str; 9] = [
-    "pending",
-    "sending",
-    "sent",
-    "failed",
-    "unknown",
-    "suppressed",
-    "held",
-    "denied",
-    "expired",
-];
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Outbox {
     /// List messages, newest first
     List {
         /// Only those in this status
-        #[arg(long, value_parser = STATUSES)]
+        #[arg(long, value_parser = MESSAGE_STATUSES)]
         status: Option<String>,
         /// How many
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]

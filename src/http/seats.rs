@@ -18,6 +18,8 @@ pub(super) struct Seats {
     waiting: Mutex<Waiting>,
     /// Rung when somebody begins to wait, whom a newcomer may replace.
     waits: Notify,
+    /// Rung when somebody was told to leave and is served instead.
+    stays: Notify,
 }
 
 /// Those who wait, the longest first, and what tells them to leave.
@@ -42,23 +44,29 @@ impl Seats {
             free: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
             waiting: Mutex::default(),
             waits: Notify::new(),
+            stays: Notify::new(),
         })
     }
 
     /// A seat for a newcomer. When everybody is served just now it waits; what is served has a time limit.
     pub(super) async fn take(self: &Arc<Self>) -> Arc<Seat> {
+        // One is asked for one seat: whoever was told to leave may take a moment to be gone.
+        let mut asked = false;
         let permit = loop {
-            // Registered before looking: whoever begins to wait meanwhile still wakes us.
+            // Registered before looking: what happens meanwhile still wakes us.
             let mut waits = std::pin::pin!(self.waits.notified());
+            let mut stays = std::pin::pin!(self.stays.notified());
             waits.as_mut().enable();
+            stays.as_mut().enable();
             if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
                 break permit;
             }
-            self.make_room();
+            asked = asked || self.make_room();
             tokio::select! {
                 // The semaphore is never closed.
                 Ok(permit) = Arc::clone(&self.free).acquire_owned() => break permit,
-                () = waits => {}
+                () = waits, if !asked => {}
+                () = stays => asked = false,
             }
         };
         let seat = Seat {
@@ -72,12 +80,14 @@ impl Seats {
         Arc::new(seat)
     }
 
-    /// Tells the one that has waited longest to leave, if anybody waits.
-    pub(super) fn make_room(&self) {
-        if let Some((_, leave)) = self.waiting().leave.pop_first() {
-            leave.cancel();
-            counter!("billhook_http_connections_replaced_total").increment(1);
-        }
+    /// Tells the one that has waited longest to leave; says whether anybody waits.
+    pub(super) fn make_room(&self) -> bool {
+        let Some((_, leave)) = self.waiting().leave.pop_first() else {
+            return false;
+        };
+        leave.cancel();
+        counter!("billhook_http_connections_replaced_total").increment(1);
+        true
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -105,6 +115,9 @@ impl Seat {
     pub(super) fn serve(&self) {
         if let Some(turn) = self.turn().take() {
             self.seats.waiting().leave.remove(&turn);
+            if self.leave.is_cancelled() {
+                self.seats.stays.notify_waiters();
+            }
         }
     }
 

@@ -56,6 +56,22 @@ pub struct EventFilter {
     pub created_from: Option<Timestamp>,
 }
 
+/// Where an event can be.
+pub const EVENT_STATUSES: [&str; 6] = ["pending", "applied", "done", "ignored", "retrying", "dead"];
+
+/// Where a message can be.
+pub const MESSAGE_STATUSES: [&str; 9] = [
+    "pending",
+    "sending",
+    "sent",
+    "failed",
+    "unknown",
+    "suppressed",
+    "held",
+    "denied",
+    "expired",
+];
+
 /// An event as the API shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventRecord {

@@ -11,9 +11,7 @@ use super::{Id, ListAnswer};
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
-use crate::store::{EventFilter, EventRecord, Retried};
-
-const STATUSES: &[&str] = &["pending", "applied", "done", "ignored", "retrying", "dead"];
+use crate::store::{EVENT_STATUSES, EventFilter, EventRecord, Retried};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -26,7 +24,7 @@ async fn list(State(app): State<Arc<App>>, mut parameters: Parameters) -> ListAn
     let page = parameters.page()?;
     let filter = EventFilter {
         event_type: parameters.text("type")?,
-        status: parameters.word("status", STATUSES)?,
+        status: parameters.word("status", &EVENT_STATUSES)?,
         customer: parameters.text("customer")?,
         created_from: parameters.moment("created[gte]")?,
     };

@@ -15,19 +15,7 @@ use crate::hints::Bell;
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
-use crate::store::{MessageRecord, Resolution, Resolved};
-
-const STATUSES: &[&str] = &[
-    "pending",
-    "sending",
-    "sent",
-    "failed",
-    "unknown",
-    "suppressed",
-    "held",
-    "denied",
-    "expired",
-];
+use crate::store::{MESSAGE_STATUSES, MessageRecord, Resolution, Resolved};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -41,7 +29,7 @@ async fn list(
     mut parameters: Parameters,
 ) -> ListAnswer<MessageRecord> {
     let page = parameters.page()?;
-    let status = parameters.word("status", STATUSES)?;
+    let status = parameters.word("status", &MESSAGE_STATUSES)?;
     parameters.finish()?;
     Ok(Json(
         app.state.store.messages(status.as_deref(), &page).await?,
