@@ -132,6 +132,12 @@ pub enum ConfigError {
          billhook without Stripe, run `billhook demo`"
     )]
     NoWebhookSecret,
+    /// `serve` has nowhere to keep what it takes in.
+    #[error(
+        "`database.url` (DATABASE_URL) names no file, so every event would be gone with the process: write \
+         sqlite://billhook.db or postgres://USER:PASSWORD@HOST/NAME"
+    )]
+    NoLastingDatabase,
 }
 
 impl Config {
@@ -180,6 +186,15 @@ impl Config {
             return Err(ConfigError::NoWebhookSecret);
         }
         Ok(())
+    }
+
+    /// Refuses to serve over a database in memory: what was answered 200 must outlive the process.
+    pub fn require_lasting_database(&self) -> Result<(), ConfigError> {
+        let file = self.database.url.expose().strip_prefix("sqlite:");
+        match file.map(|file| file.trim_start_matches("//")) {
+            Some("" | ":memory:") => Err(ConfigError::NoLastingDatabase),
+            _ => Ok(()),
+        }
     }
 
     /// All values, for people and logs; secrets are left out, as they are from `Debug`.

@@ -12,12 +12,12 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
@@ -34,6 +34,9 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 << 20;
 /// How many may wait for the writer; more wait for room, and time out where they came from.
 const QUEUE: usize = 1024;
+
+/// How long a failed transaction speaks for the next one.
+const RECENT: Duration = Duration::from_secs(10);
 
 /// How much the inbox takes on.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +86,11 @@ pub struct Inbox {
     doorbell: Doorbell,
     recent: Recent,
     backlog: Arc<Backlog>,
+    failure: Arc<Failure>,
 }
+
+/// The last transaction that failed, until one is committed.
+type Failure = Mutex<Option<(Instant, InboxError)>>;
 
 /// The one writer behind an [`Inbox`].
 pub struct InboxTask {
@@ -91,6 +98,7 @@ pub struct InboxTask {
     store: Arc<dyn Store>,
     doorbell: Doorbell,
     backlog: Arc<Backlog>,
+    failure: Arc<Failure>,
     commit: Duration,
 }
 
@@ -103,17 +111,20 @@ impl Inbox {
             limits.max_backlog,
             limits.backlog_pause,
         ));
+        let failure = Arc::<Failure>::default();
         let inbox = Self {
             requests: sender,
             doorbell: doorbell.clone(),
             recent: Recent::default(),
             backlog: Arc::clone(&backlog),
+            failure: Arc::clone(&failure),
         };
         let task = InboxTask {
             requests: receiver,
             store,
             doorbell,
             backlog,
+            failure,
             commit: limits.commit,
         };
         (inbox, task)
@@ -161,6 +172,16 @@ impl Inbox {
     /// Wakes the worker: something became due without a delivery.
     pub fn ring(&self) {
         self.doorbell.ring(Bell::Inbox);
+    }
+
+    /// Why nothing was committed a moment ago. A database may answer and yet take nothing: locked, full, read-only. After
+    /// a while it is tried again by whoever comes.
+    pub fn recent_failure(&self) -> Option<InboxError> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < RECENT)
+            .map(|(_, error)| error.clone())
     }
 
     /// Whether more events wait to be applied than may, as it was counted last.
@@ -218,6 +239,7 @@ impl InboxTask {
             histogram!("billhook_inbox_batch_size").record(size(deliveries.len()));
             let error = match timeout(self.commit, self.store.ingest(deliveries)).await {
                 Ok(Ok(results)) => {
+                    self.note(None);
                     self.doorbell.ring(Bell::Inbox);
                     for (waiter, accepted) in part.waiters.into_iter().zip(results) {
                         count(word(accepted), 1);
@@ -227,6 +249,7 @@ impl InboxTask {
                 }
                 Ok(Err(error)) => error,
                 Err(_elapsed) => {
+                    self.note(Some(InboxError::Late));
                     // The rest would wait as long again, and for the same database.
                     let waiters = parts.drain(..).flat_map(|part| part.waiters);
                     refuse(
@@ -246,13 +269,19 @@ impl InboxTask {
             } else if matches!(error, StoreError::Backlog(_)) {
                 refuse(part.waiters, "backlog", &InboxError::Backlog);
             } else {
-                refuse(
-                    part.waiters,
-                    "unavailable",
-                    &InboxError::Unavailable(Arc::new(error)),
-                );
+                let is_about_the_data = error.is_final();
+                let error = InboxError::Unavailable(Arc::new(error));
+                if !is_about_the_data {
+                    self.note(Some(error.clone()));
+                }
+                refuse(part.waiters, "unavailable", &error);
             }
         }
+    }
+
+    fn note(&self, failure: Option<InboxError>) {
+        let mut noted = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = failure.map(|error| (Instant::now(), error));
     }
 }
 

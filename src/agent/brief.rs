@@ -128,7 +128,8 @@ impl Brief {
             });
         let plan = text(subscription, "plan");
         let next_attempt = invoice.and_then(|row| row.int("next_payment_attempt"));
-        let mut values = BTreeMap::from([("business_name".to_owned(), business(settings))]);
+        let mut values =
+            BTreeMap::from([("business_name".to_owned(), business(settings, &language))]);
         values.extend(shown.clone().map(|amount| ("amount".to_owned(), amount)));
         values.extend(
             text(invoice, "number")
@@ -154,7 +155,7 @@ impl Brief {
             "plan": plan,
             "winback_days": (settings.winback_delay.as_secs() / 86_400).clamp(1, 90),
             "update_link": link.is_some(),
-            "business_name": business(settings),
+            "business_name": business(settings, &language),
             "placeholders": placeholders,
             "words": 0,
         });
@@ -191,11 +192,12 @@ impl Brief {
     }
 }
 
-fn business(settings: &Settings) -> String {
-    if settings.business_name.is_empty() {
-        "us".to_owned()
-    } else {
-        settings.business_name.clone()
+/// The business as a mail names it; one without a name is "us" in the mail's language.
+fn business(settings: &Settings, language: &str) -> String {
+    match (settings.business_name.as_str(), language) {
+        ("", "de") => "uns".to_owned(),
+        ("", _) => "us".to_owned(),
+        (name, _) => name.to_owned(),
     }
 }
 

@@ -52,6 +52,7 @@ impl Serve {
         output: &mut Output,
     ) -> anyhow::Result<Answer> {
         let mut config = around.config()?;
+        config.require_lasting_database()?;
         if self.role != RoleName::Work {
             config.require_webhook_secret()?;
         }

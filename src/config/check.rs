@@ -47,6 +47,12 @@ impl Config {
             Some(&self.database.url),
             &["sqlite", "postgres", "postgresql"],
         )?;
+        if self.database.url.scheme() == "sqlite" && self.database.url.expose().contains('?') {
+            return refuse(
+                "database.url",
+                "an address of SQLite takes no parameters: write sqlite://FILE",
+            );
+        }
         scheme("redis.url", self.redis.url.as_ref(), &["redis", "rediss"])?;
         scheme(
             "email.smtp_url",
@@ -152,6 +158,18 @@ impl Config {
                 "it must be at least twice server.max_body",
             );
         }
+        if self.worker.lease < SHORTEST_LEASE {
+            return refuse(
+                "worker.lease",
+                "write at least 100ms: a shorter one ends while its work is being done",
+            );
+        }
+        if self.follow_up.first_contact_delay >= self.outbox.expire {
+            return refuse(
+                "follow_up.first_contact_delay",
+                "it must be shorter than outbox.expire, or no such mail would ever go",
+            );
+        }
         if self.worker.poll >= self.worker.lease {
             return refuse("worker.lease", "it must be longer than worker.poll");
         }
@@ -167,6 +185,9 @@ impl Config {
         Ok(())
     }
 }
+
+/// What a claim, its work and the end of it take on a busy machine.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 fn refuse(key: &str, reason: &str) -> Result<(), Refusal> {
     Err((key.to_owned(), reason.to_owned()))

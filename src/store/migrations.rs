@@ -80,7 +80,8 @@ pub(super) async fn run(db: &Database) -> Result<(), StoreError> {
             // An index over a large table takes its time, and so does the process that is first.
             let mut patient = pool.acquire().await?;
             patient.close_on_drop();
-            patient.execute("SET statement_timeout = 0").await?;
+            let patience = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+            patient.execute(patience).await?;
             POSTGRES.run(&mut *patient).await
         }
     }

@@ -77,8 +77,6 @@ fn values_are_refused_by_key_place_and_reason() {
             "99999999999",
             "`retry.attempts`",
         ),
-        ("BILLHOOK__WORKER__LEASE", "1s", "longer than worker.poll"),
-        ("BILLHOOK__RETRY__MAX", "1s", "retry.base"),
         ("BILLHOOK__DATABASE__MIGRATE", "yes", "write true or false"),
         (
             "BILLHOOK__MONEY__EXPONENTS__ISK",
@@ -154,6 +152,28 @@ fn values_are_refused_by_key_place_and_reason() {
     ] {
         let error = refusal(from_file(text));
         assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn values_that_do_not_go_together_are_refused() {
+    for (name, value, expected) in [
+        ("BILLHOOK__WORKER__LEASE", "1s", "longer than worker.poll"),
+        ("BILLHOOK__WORKER__LEASE", "30ms", "at least 100ms"),
+        (
+            "BILLHOOK__FOLLOW_UP__FIRST_CONTACT_DELAY",
+            "72h",
+            "shorter than outbox.expire",
+        ),
+        (
+            "DATABASE_URL",
+            "sqlite://b.db?mode=ro",
+            "`database.url` in environment variable DATABASE_URL: an address of SQLite takes no parameters",
+        ),
+        ("BILLHOOK__RETRY__MAX", "1s", "retry.base"),
+    ] {
+        let error = refusal(from_environment(&[(name, value)]));
+        assert!(error.contains(expected), "{name}={value}: {error}");
     }
 }
 

@@ -104,6 +104,35 @@ async fn readiness_names_what_fails() {
     assert_eq!(server.ask(plain("/healthz")).await.status, StatusCode::OK);
 }
 
+/// A disk that is full lets everybody read, and a lock that somebody else holds does, too.
+#[tokio::test]
+async fn a_database_that_takes_nothing_is_not_ready_whatever_it_answers() {
+    let server = Server::new();
+    server.store.held().broken = true;
+    let refused = server.deliver(EVENT);
+    assert_eq!(refused.await.status, StatusCode::SERVICE_UNAVAILABLE);
+    server.store.held().broken = false;
+    let checks = server.ask(plain("/readyz")).await.json()["checks"].to_string();
+    assert_eq!(
+        checks,
+        r#"{"database":"failing","migrations":"ok","backlog":"unknown"}"#
+    );
+    let taken = server.deliver(EVENT);
+    assert_eq!(taken.await.status, StatusCode::OK);
+    assert_eq!(
+        server.ask(plain("/readyz")).await.status,
+        StatusCode::OK,
+        "one commit, and it is over"
+    );
+}
+
+#[tokio::test]
+async fn a_process_that_takes_nothing_in_is_ready_to_work_off_a_backlog() {
+    let server = Server::with(|state| state.endpoints = std::sync::Arc::default());
+    server.store.held().backlog = 11;
+    assert_eq!(server.ask(plain("/readyz")).await.status, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn metrics_show_the_census_with_zeros() {
     let server = Server::new();

@@ -29,6 +29,7 @@ use crate::inbox::{Admission, Inbox, Limits, Room};
 use crate::stripe::signature::{SigningSecrets, sign};
 
 const SECRET: &str = "whsec_one";
+const EVENT: &str = r#"{"id":"evt_1","object":"event","type":"invoice.paid","livemode":true}"#;
 const TOKEN: &str = "token-of-the-tests";
 const MAX_BODY: usize = 1024;
 

@@ -4,8 +4,6 @@ use insta::assert_json_snapshot;
 
 use super::*;
 
-const EVENT: &str = r#"{"id":"evt_1","object":"event","type":"invoice.paid","livemode":true}"#;
-
 fn unsigned(body: &str) -> Request<Body> {
     Request::post("/stripe/webhook")
         .body(Body::from(body.to_owned()))

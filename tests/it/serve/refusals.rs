@@ -32,6 +32,17 @@ async fn a_missing_secret_is_asked_for_by_name() {
 }
 
 #[tokio::test]
+async fn a_database_that_ends_with_the_process_is_refused() {
+    let place = Place::sqlite();
+    for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:"] {
+        let (code, told) = refused(&place, &["serve"], &[("DATABASE_URL", url)]).await;
+        assert_eq!(code, Some(2), "{url}: {told}");
+        let expected = "error: `database.url` (DATABASE_URL) names no file";
+        assert!(told.starts_with(expected), "{url}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_key_is_named_wherever_it_was_written() {
     let place = Place::sqlite();
     let (code, told) = refused(&place, &["serve"], &[("BILLHOOK__WORKER__LEESE", "5s")]).await;
