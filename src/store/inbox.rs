@@ -58,6 +58,9 @@ statements! {
     FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
     STATUS: "SELECT status, applied_at, occurrence, (SELECT count(*) FROM bodies WHERE event = events.id AND applied = 0) AS unapplied FROM events WHERE id = $1";
     RETRY_APPLY: "UPDATE events SET status = 'pending', attempts = 0, not_before = 0, lease_until = 0, last_error = NULL WHERE id = $1 AND status IN ('dead', 'retrying')";
+    /// A lane is held before its runs are written, as whoever claims it does: the two cannot wait for each other.
+    HOLD_LANES: "SELECT lane FROM lanes WHERE lane IN (SELECT lane FROM runs WHERE occurrence = $1) ORDER BY lane",
+        postgres: "SELECT lane FROM lanes WHERE lane IN (SELECT lane FROM runs WHERE occurrence = $1) ORDER BY lane FOR UPDATE";
     /// One that was never tried waits for its own time, and is left to it.
     RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 \
         AND (status IN ('failed', 'deferred') OR (status = 'waiting' AND attempts > 0)) RETURNING lane";
@@ -260,6 +263,7 @@ impl SqlStore {
             // What failed is its run, and that is what goes on.
             Some(occurrence) => {
                 let now = self.clock.now();
+                tx.rows(&HOLD_LANES, args![&occurrence]).await?;
                 let lanes = tx.rows(&RETRY_RUN, args![&occurrence, now]).await?;
                 if lanes.is_empty() && status == "applied" {
                     return Ok(Retried::NotDead);

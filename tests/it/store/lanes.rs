@@ -1,12 +1,14 @@
 //! Lanes between those who look for them, claim them and hold them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use billhook::store::Store;
-use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use billhook::store::{Release, Retried, Store};
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
 
+use super::queued::{done, run_of};
 use super::{LONG, apply, failed_payment, ingest};
 use crate::support::bench::Bench;
+use crate::support::process::PATIENCE;
 
 on_both!(
     of_many_lanes_each_is_claimed_once,
@@ -61,4 +63,48 @@ async fn a_look_that_finds_nothing_writes_nothing() {
     database.execute("BEGIN IMMEDIATE").await.unwrap();
     assert!(bench.store.claim_run(LONG).await.unwrap().is_none());
     assert_eq!(bench.store.promote_schedules(10).await.unwrap(), 0);
+}
+
+/// Whoever claims a run has its lane first and its row then; in the other order the two would wait for each other.
+#[tokio::test]
+async fn a_retry_waits_for_the_lane_before_it_holds_the_run() {
+    let Some(bench) = Bench::postgres().await else {
+        return;
+    };
+    let run = run_of(&bench, "cus_1", "pi_1").await;
+    let release = Release {
+        status: "failed",
+        due_at: bench.now(),
+        error: "the template is broken".to_owned(),
+        start_over: false,
+        is_failure: true,
+    };
+    bench.store.release_run(&run, &release).await.unwrap();
+    let mut claiming = PgConnection::connect(&bench.url).await.unwrap();
+    claiming.execute("BEGIN").await.unwrap();
+    claiming
+        .execute("SELECT 1 FROM lanes FOR UPDATE")
+        .await
+        .unwrap();
+    let claim = async {
+        let mut watching = PgConnection::connect(&bench.url).await.unwrap();
+        let begun = Instant::now();
+        let waiting = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while watching.fetch_one(waiting).await.unwrap().get::<i64, _>(0) == 0 {
+            assert!(begun.elapsed() < PATIENCE, "nobody waits for the lane");
+        }
+        claiming
+            .execute("SELECT 1 FROM runs FOR UPDATE NOWAIT")
+            .await
+            .unwrap();
+        claiming.execute("COMMIT").await.unwrap();
+    };
+    let (retried, ()) = tokio::join!(bench.store.retry_event("evt_pi_1_failed"), claim);
+    assert_eq!(retried.unwrap(), Retried::Retrying);
+    let again = bench.store.claim_run(LONG).await.unwrap().unwrap();
+    bench
+        .store
+        .finish_run(&again, &done(Vec::new()))
+        .await
+        .unwrap();
 }
