@@ -10,7 +10,6 @@ use futures::stream::{self, StreamExt};
 
 use super::{Panicked, Stop, Worker, chain};
 use crate::clock::Timestamp;
-use crate::hints::Bell;
 use crate::store::{ClaimedEvent, StoreError};
 
 /// Events applied side by side. They converge in any order, so only the database limits this.
@@ -33,10 +32,6 @@ impl Worker {
                 }
             })
             .await;
-        if claimed > 0 {
-            // Its follow-up may be due at once.
-            self.doorbell.ring_here(Bell::Inbox);
-        }
         Ok(claimed)
     }
 

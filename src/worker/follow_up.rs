@@ -4,7 +4,6 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
-use futures::stream::{self, StreamExt};
 
 use super::decide::Undecided;
 use super::{Panicked, Stop, Worker, chain};
@@ -13,42 +12,7 @@ use crate::retry::jitter;
 use crate::store::{ClaimedRun, Release, StoreError};
 
 impl Worker {
-    /// Decides what is due, several lanes at once; says how many runs were claimed.
-    pub(super) async fn decide_until(&self, stop: &Stop) -> Result<u64, StoreError> {
-        let mut claimed = 0;
-        let mut running = stream::FuturesUnordered::new();
-        let mut claim = None;
-        let mut dry = false;
-        let mut failed = None;
-        loop {
-            let may_claim = !dry && !stop.soft.is_cancelled();
-            if claim.is_none() && may_claim && running.len() < self.pace.concurrency {
-                claim = Some(self.store.claim_run(self.pace.lease));
-            }
-            // Runs go on while the next is claimed: one of them may hold the connection that the claim waits for. And a
-            // claim is never dropped halfway, or its lane would stay leased to nobody.
-            tokio::select! {
-                Some(found) = async { Some(claim.as_mut()?.await) } => {
-                    claim = None;
-                    match found {
-                        Ok(Some(run)) => {
-                            claimed += 1;
-                            running.push(self.follow_up(run, stop));
-                        }
-                        Ok(None) => dry = true,
-                        Err(error) => (dry, failed) = (true, Some(error)),
-                    }
-                }
-                Some(()) = running.next() => {
-                    // One slow run must not keep what became due meanwhile from being claimed.
-                    dry = failed.is_some();
-                }
-                else => return failed.map_or(Ok(claimed), Err),
-            }
-        }
-    }
-
-    async fn follow_up(&self, run: ClaimedRun, stop: &Stop) {
+    pub(super) async fn follow_up(&self, run: ClaimedRun, stop: &Stop) {
         let decided = tokio::select! {
             biased;
             () = stop.cut.cancelled() => Err(Undecided::Stopped),

@@ -2,5 +2,6 @@
 
 mod hostile;
 mod journal;
+mod lanes;
 mod model;
 mod scene;
