@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::database::{Arg, args, list, statements};
 use super::error::StoreError;
-use super::records::{Accepted, ClaimedEvent, Delivery, Retried};
+use super::records::{Accepted, ClaimedEvent, Delivery, Failure, Retried};
 use super::sql_store::SqlStore;
 use crate::clock::{Timestamp, micros};
 use crate::stripe::event::Event;
@@ -55,7 +55,7 @@ statements! {
     UNCLAIM: "UPDATE events SET lease_until = 0 WHERE id IN (SELECT value FROM json_each($1))";
     UNAPPLIED: "SELECT event, api_version, body FROM bodies WHERE applied = 0 AND event IN (SELECT value FROM json_each($1)) ORDER BY event, api_version";
     /// What ends a claim spends its epoch: whoever had no answer and writes again is refused, not counted twice.
-    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
+    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + $6, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
     STATUS: "SELECT status, applied_at, occurrence, (SELECT count(*) FROM bodies WHERE event = events.id AND applied = 0) AS unapplied FROM events WHERE id = $1";
     RETRY_APPLY: "UPDATE events SET status = 'pending', attempts = 0, not_before = 0, lease_until = 0, last_error = NULL WHERE id = $1 AND status IN ('dead', 'retrying')";
     /// A lane is held before its runs are written, as whoever claims it does: the two cannot wait for each other.
@@ -225,19 +225,18 @@ impl SqlStore {
         &self,
         event: &ClaimedEvent,
         error: &str,
-        retry_at: Option<Timestamp>,
+        failure: Failure,
     ) -> Result<(), StoreError> {
-        let status = if retry_at.is_some() {
-            "retrying"
-        } else {
-            "dead"
+        let (status, not_before, counts) = match failure {
+            Failure::Retry(at) => ("retrying", at, true),
+            Failure::Postpone(at) => ("retrying", at, false),
+            Failure::Dead => ("dead", Timestamp::default(), true),
         };
         let mut tx = self.db.begin().await?;
-        let not_before = retry_at.unwrap_or_default();
         if tx
             .run(
                 &FAIL,
-                args![&event.id, event.epoch, status, error, not_before],
+                args![&event.id, event.epoch, status, error, not_before, counts],
             )
             .await?
             == 0

@@ -113,6 +113,13 @@ impl Worker {
             }
             Undecided::Failed(error) => {
                 let failures = run.attempts.saturating_add(1);
+                if about_the_database(error.as_ref()) {
+                    let pause = jitter(self.pace.retry.pause(failures));
+                    return Release {
+                        due_at: now.plus(pause),
+                        ..waiting(chain(error.as_ref()))
+                    };
+                }
                 let again = self.pace.retry.next(failures, now);
                 Release {
                     status: if again.is_some() { "waiting" } else { "failed" },
@@ -123,6 +130,13 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether the database failed at the bottom of it, in whichever verb.
+fn about_the_database(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<StoreError>())
+        .any(StoreError::is_about_the_database)
 }
 
 fn count(run: &ClaimedRun, status: &'static str) {

@@ -5,3 +5,4 @@ mod journal;
 mod lanes;
 mod model;
 mod scene;
+mod trouble;
