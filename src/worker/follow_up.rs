@@ -26,7 +26,11 @@ impl Worker {
                 self.doorbell.ring(Bell::Outbox);
                 return;
             }
-            Err(Undecided::Fenced) => return,
+            // Another worker has it; or its own end was committed before its renewal, and only the answer was not here.
+            Err(Undecided::Fenced) => {
+                self.doorbell.ring(Bell::Outbox);
+                return;
+            }
             Err(undecided) => undecided,
         };
         let release = self.release(&run, undecided);
@@ -51,7 +55,9 @@ impl Worker {
     /// Decides a run, and keeps its lane for as long as that takes.
     async fn keep_alive(&self, run: &ClaimedRun) -> Result<&'static str, Undecided> {
         // Side by side: the run may hold the connection that the renewal waits for, and must go on meanwhile.
+        // What has ended comes first: a renewal is refused as soon as the run's own end is committed.
         tokio::select! {
+            biased;
             decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run) => decided,
             () = self.renew(run) => Err(Undecided::Fenced),
             () = tokio::time::sleep(self.pace.run_timeout) => Err(Undecided::Deferred {

@@ -7,14 +7,21 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use billhook::agent::model::{Model, ModelError, Reply, Request};
 use billhook::store::{Page, Store as _};
+use serde_json::json;
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::scene::{intent, introduce, lead};
-use crate::support::app::{TestApp, event};
+use crate::support::app::{START, TestApp, event};
 use crate::support::process::PATIENCE;
+
+/// The lease is longer than a test moves its clock beside a run that goes on.
+const QUICK: [(&str, &str); 2] = [
+    ("BILLHOOK__WORKER__POLL", "10ms"),
+    ("BILLHOOK__WORKER__LEASE", "10m"),
+];
 
 /// A model that never answers one of the questions, counted from 0.
 #[derive(Default)]
@@ -60,11 +67,7 @@ impl Scene {
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("b.db").display());
         let model = Arc::new(model);
-        // Longer than any test moves its clock beside a run that goes on.
-        let own = [
-            ("DATABASE_URL", url.as_str()),
-            ("BILLHOOK__WORKER__LEASE", "10m"),
-        ];
+        let own = [("DATABASE_URL", url.as_str())];
         let settings = [&own, settings].concat();
         let app = TestApp::with(&settings, model.clone()).await;
         Self {
@@ -112,7 +115,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_slow_run_holds_up_nobody_else() {
-    let scene = Scene::new(Stalls::default(), &[("BILLHOOK__WORKER__POLL", "10ms")]).await;
+    let scene = Scene::new(Stalls::default(), &QUICK).await;
     scene.pays("evt_slow", "cus_slow").await;
     scene.app.drain().await;
     scene.app.clock.advance(Duration::from_secs(61));
@@ -129,7 +132,7 @@ async fn a_slow_run_holds_up_nobody_else() {
 
 #[tokio::test]
 async fn a_claim_that_failed_is_tried_again_beside_a_slow_run() {
-    let scene = Scene::new(Stalls::default(), &[("BILLHOOK__WORKER__POLL", "10ms")]).await;
+    let scene = Scene::new(Stalls::default(), &QUICK).await;
     scene.pays("evt_slow", "cus_slow").await;
     scene.app.drain().await;
     scene.app.clock.advance(Duration::from_secs(61));
@@ -156,7 +159,7 @@ async fn a_schedule_becomes_a_follow_up_beside_a_slow_run() {
             at: 1,
             ..Stalls::default()
         },
-        &[("BILLHOOK__WORKER__POLL", "10ms")],
+        &QUICK,
     )
     .await;
     introduce(&scene.app).await;
@@ -179,6 +182,45 @@ async fn a_schedule_becomes_a_follow_up_beside_a_slow_run() {
         scene.model.stalled.notified().await;
         scene.app.clock.advance(Duration::from_hours(24 * 60));
         until("the win-back is decided", decided).await;
+    };
+    scene.works_while(watch).await;
+}
+
+/// The renewal of a run whose end is just being committed is refused as one is whose lane is lost.
+#[tokio::test]
+async fn a_run_whose_renewal_is_refused_may_have_put_mails_into_the_outbox() {
+    let stalls = Stalls {
+        at: 1,
+        ..Stalls::default()
+    };
+    // Nobody polls while somebody waits, and it is renewed after 4 s.
+    let settings = [
+        ("BILLHOOK__WORKER__POLL", "11900ms"),
+        ("BILLHOOK__WORKER__LEASE", "12s"),
+    ];
+    let scene = Scene::new(stalls, &settings).await;
+    let customer = json!({
+        "id": "cus_1", "object": "customer", "email": "ada@example.com", "name": "Ada Lovelace", "created": START - 1000,
+    });
+    let known = event("evt_cus", "customer.created", -100, &customer);
+    scene.app.deliver(&known).await;
+    scene.app.deliver(&lead("payment_failed")).await;
+    scene.app.settle().await;
+    // It waits for ten minutes, since she has never paid, and when they are over nobody rings for it.
+    assert!(scene.app.mails().is_empty());
+    scene.pays("evt_slow", "cus_slow").await;
+    scene.app.drain().await;
+    scene.app.clock.advance(Duration::from_secs(61));
+    let watch = async {
+        scene.model.stalled.notified().await;
+        scene.app.clock.advance(Duration::from_mins(10));
+        scene
+            .change("UPDATE lanes SET epoch = epoch + 1, lease_until = 9000000000000000000")
+            .await;
+        until("the outbox hears of it", async || {
+            !scene.app.mails().is_empty()
+        })
+        .await;
     };
     scene.works_while(watch).await;
 }
