@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use billhook::clock::Timestamp;
 use billhook::store::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Release,
-    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
+    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
+    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
     ToolCallRecord,
 };
 
@@ -38,12 +37,7 @@ impl Store for NoDatabase {
         Err(StoreError::Contended)
     }
 
-    async fn fail_event(
-        &self,
-        _: &ClaimedEvent,
-        _: &str,
-        _: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    async fn fail_event(&self, _: &ClaimedEvent, _: &str, _: Failure) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::clock::Timestamp;
 use crate::guardrails::mandatory::Unreadable;
 use crate::store::*;
 
@@ -221,12 +220,7 @@ impl Store for FakeStore {
         Err(StoreError::Contended)
     }
 
-    async fn fail_event(
-        &self,
-        _: &ClaimedEvent,
-        _: &str,
-        _: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    async fn fail_event(&self, _: &ClaimedEvent, _: &str, _: Failure) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -88,9 +88,88 @@ impl StoreError {
         }
     }
 
+    /// The database fails, not what it was asked: whatever else is tried meanwhile would fail, too, so it counts against
+    /// nothing.
+    pub fn is_about_the_database(&self) -> bool {
+        match self {
+            Self::Silent | Self::Unreachable(_) => true,
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| is_condition(&code))
+            }
+            Self::Database(error) => matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+            ),
+            _ => false,
+        }
+    }
+
     /// A deadlock or serialization failure, which the same transaction survives when it is run again.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error))
             if matches!(error.code().as_deref(), Some("40001" | "40P01")))
+    }
+}
+
+/// Whether a code names what a database is in, not what it was given.
+fn is_condition(code: &str) -> bool {
+    if code.len() == 5 {
+        // PostgreSQL: connections, rollbacks of what would do alone, resources, locks that are not to be had, time limits and
+        // shutdowns, its system; a server that is a replica by now.
+        return ["08", "40", "53", "57", "58"]
+            .iter()
+            .any(|class| code.starts_with(class))
+            || matches!(code, "55P03" | "25006" | "25P03");
+    }
+    // SQLite keeps its primary code in the lowest byte: busy, locked, read-only, input and output, full, cannot open.
+    code.parse::<u32>()
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_database_is_in_is_told_from_what_it_was_given() {
+        for code in [
+            "08006", "40001", "40P01", "53100", "53300", "55P03", "57014", "57P01", "58030",
+            "25006", "5", "517", "6", "8", "10", "3338", "13", "14",
+        ] {
+            assert!(is_condition(code), "{code}");
+        }
+        for code in [
+            "22021", "23505", "42P01", "42703", "25001", "1", "19", "2067", "20", "",
+        ] {
+            assert!(!is_condition(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn only_an_error_of_the_database_is_about_it() {
+        let about = [
+            StoreError::Silent,
+            StoreError::Database(sqlx::Error::PoolTimedOut),
+            StoreError::Database(sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into())),
+        ];
+        for error in about {
+            assert!(error.is_about_the_database(), "{error:?}");
+        }
+        let item = [
+            StoreError::Contended,
+            StoreError::Fenced,
+            StoreError::Database(sqlx::Error::RowNotFound),
+            StoreError::Inconsistent {
+                column: "steps.data",
+                what: "another step has this number",
+            },
+        ];
+        for error in item {
+            assert!(!error.is_about_the_database(), "{error:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::database::{Arg, args, list, statements};
 use super::error::StoreError;
-use super::records::{Accepted, ClaimedEvent, Delivery, Retried};
+use super::records::{Accepted, ClaimedEvent, Delivery, Failure, Retried};
 use super::sql_store::SqlStore;
 use crate::clock::{Timestamp, micros};
 use crate::stripe::event::Event;
@@ -55,9 +55,12 @@ statements! {
     UNCLAIM: "UPDATE events SET lease_until = 0 WHERE id IN (SELECT value FROM json_each($1))";
     UNAPPLIED: "SELECT event, api_version, body FROM bodies WHERE applied = 0 AND event IN (SELECT value FROM json_each($1)) ORDER BY event, api_version";
     /// What ends a claim spends its epoch: whoever had no answer and writes again is refused, not counted twice.
-    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + 1, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
+    FAIL: "UPDATE events SET status = $3, last_error = $4, not_before = $5, attempts = attempts + $6, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
     STATUS: "SELECT status, applied_at, occurrence, (SELECT count(*) FROM bodies WHERE event = events.id AND applied = 0) AS unapplied FROM events WHERE id = $1";
     RETRY_APPLY: "UPDATE events SET status = 'pending', attempts = 0, not_before = 0, lease_until = 0, last_error = NULL WHERE id = $1 AND status IN ('dead', 'retrying')";
+    /// A lane is held before its runs are written, as whoever claims it does: the two cannot wait for each other.
+    HOLD_LANES: "SELECT lane FROM lanes WHERE lane IN (SELECT lane FROM runs WHERE occurrence = $1) ORDER BY lane",
+        postgres: "SELECT lane FROM lanes WHERE lane IN (SELECT lane FROM runs WHERE occurrence = $1) ORDER BY lane FOR UPDATE";
     /// One that was never tried waits for its own time, and is left to it.
     RETRY_RUN: "UPDATE runs SET status = 'waiting', attempts = 0, due_at = $2, reason = NULL, ended_at = NULL WHERE occurrence = $1 \
         AND (status IN ('failed', 'deferred') OR (status = 'waiting' AND attempts > 0)) RETURNING lane";
@@ -222,19 +225,18 @@ impl SqlStore {
         &self,
         event: &ClaimedEvent,
         error: &str,
-        retry_at: Option<Timestamp>,
+        failure: Failure,
     ) -> Result<(), StoreError> {
-        let status = if retry_at.is_some() {
-            "retrying"
-        } else {
-            "dead"
+        let (status, not_before, counts) = match failure {
+            Failure::Retry(at) => ("retrying", at, true),
+            Failure::Postpone(at) => ("retrying", at, false),
+            Failure::Dead => ("dead", Timestamp::default(), true),
         };
         let mut tx = self.db.begin().await?;
-        let not_before = retry_at.unwrap_or_default();
         if tx
             .run(
                 &FAIL,
-                args![&event.id, event.epoch, status, error, not_before],
+                args![&event.id, event.epoch, status, error, not_before, counts],
             )
             .await?
             == 0
@@ -260,6 +262,7 @@ impl SqlStore {
             // What failed is its run, and that is what goes on.
             Some(occurrence) => {
                 let now = self.clock.now();
+                tx.rows(&HOLD_LANES, args![&occurrence]).await?;
                 let lanes = tx.rows(&RETRY_RUN, args![&occurrence, now]).await?;
                 if lanes.is_empty() && status == "applied" {
                     return Ok(Retried::NotDead);

@@ -37,7 +37,6 @@ pub use records::*;
 pub use shown::*;
 pub use sql_store::SqlStore;
 
-use crate::clock::Timestamp;
 use crate::config::CapsConfig;
 
 /// What the store needs to know of the configuration.
@@ -84,12 +83,12 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<ClaimedEvent>, StoreError>;
     /// Applies an event's mandatory updates and opens its follow-up.
     async fn apply_event(&self, event: &ClaimedEvent) -> Result<(), StoreError>;
-    /// Records that applying failed: tried again at `retry_at`, or dead.
+    /// Records that an event was not applied, and what becomes of it.
     async fn fail_event(
         &self,
         event: &ClaimedEvent,
         error: &str,
-        retry_at: Option<Timestamp>,
+        failure: Failure,
     ) -> Result<(), StoreError>;
     /// Turns due schedules into follow-ups.
     async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError>;

@@ -363,6 +363,17 @@ pub enum Resolved {
     Missing,
 }
 
+/// What becomes of an event that was not applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It failed, and is tried again then.
+    Retry(Timestamp),
+    /// It is tried again then, and this try does not count: not the event failed.
+    Postpone(Timestamp),
+    /// It failed for good.
+    Dead,
+}
+
 /// What `retry_event` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retried {

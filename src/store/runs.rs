@@ -20,18 +20,24 @@ statements! {
     SCHEDULE_DONE: "UPDATE schedules SET status = 'done' WHERE effect_key = $1";
     INSERT_RUN: "INSERT INTO runs (id, account, livemode, lane, event, occurrence, playbook, stage, customer, status, due_at, decide_by, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11, $12) ON CONFLICT (occurrence, stage) DO NOTHING";
+    ANY_SCHEDULE: "SELECT 1 AS one FROM schedules WHERE status = 'pending' AND due_at <= $1 LIMIT 1";
     /// A lane waits until its customer's received events are applied. For one that failed it does not wait for ever, nor
-    /// for what came after its follow-up was due; all else is on its way, however long the backlog.
+    /// for what came after its follow-up was due; all else is on its way, however long the backlog. This reads past every
+    /// lane that waits, so no transaction that writes may ask it.
+    DUE_LANES: "SELECT l.lane FROM lanes l WHERE l.next_due <= $1 AND l.lease_until < $2 AND NOT EXISTS ( \
+            SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') \
+            AND (e.received_at > $3 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
+        ORDER BY l.next_due LIMIT $4";
+    /// One lane by its key, and only if it still is as it was when it was found.
     CLAIM_LANE: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
-            SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
+            SELECT l.lane FROM lanes l WHERE l.lane = $5 AND l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
                 SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') \
-                AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
-            ORDER BY l.next_due LIMIT 1) RETURNING lane, epoch",
+                AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due))) RETURNING epoch",
         postgres: "UPDATE lanes SET lease_until = $1, epoch = epoch + 1 WHERE lane = ( \
-            SELECT l.lane FROM lanes l WHERE l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
+            SELECT l.lane FROM lanes l WHERE l.lane = $5 AND l.next_due <= $2 AND l.lease_until < $3 AND NOT EXISTS ( \
                 SELECT 1 FROM events e WHERE e.lane = l.lane AND e.status IN ('pending', 'retrying') \
                 AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
-            ORDER BY l.next_due LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING lane, epoch";
+            FOR UPDATE SKIP LOCKED) RETURNING epoch";
     /// Locked, because an event that is applied at this moment may merge it away.
     NEXT_RUN: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
         WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1",
@@ -67,17 +73,15 @@ statements! {
 /// After this long a resumed run starts a new generation: what it read is too old to act on.
 const STALE_JOURNAL: Duration = Duration::from_mins(5);
 
-/// What looking for a lane came to.
-enum Lane {
-    Claimed(Box<ClaimedRun>),
-    /// It was due and has nothing to do; others may have.
-    NothingDue,
-    None,
-}
+/// Lanes that are looked for at once: others may take some of them before their claim.
+const LANES_AT_ONCE: usize = 8;
 
 impl SqlStore {
     pub(super) async fn promote(&self, limit: u32) -> Result<u64, StoreError> {
         let now = self.clock.now();
+        if self.db.row(&ANY_SCHEDULE, args![now]).await?.is_none() {
+            return Ok(0);
+        }
         let mut tx = self.db.begin().await?;
         let due = tx
             .rows(&DUE_SCHEDULES, args![now, i64::from(limit)])
@@ -131,36 +135,54 @@ impl SqlStore {
         lease: Duration,
     ) -> Result<Option<ClaimedRun>, StoreError> {
         loop {
-            match self.claim_lane(lease).await? {
-                Lane::Claimed(run) => return Ok(Some(*run)),
-                Lane::NothingDue => {}
-                Lane::None => return Ok(None),
+            let lanes = self.due_lanes().await?;
+            for lane in &lanes {
+                if let Some(run) = self.claim_lane(lane, lease).await? {
+                    return Ok(Some(run));
+                }
+            }
+            // Fewer than were asked for are all there are.
+            if lanes.len() < LANES_AT_ONCE {
+                return Ok(None);
             }
         }
     }
 
-    async fn claim_lane(&self, lease: Duration) -> Result<Lane, StoreError> {
+    async fn due_lanes(&self) -> Result<Vec<String>, StoreError> {
+        let now = self.clock.now();
+        let leased = self.db.lease_clock(self.clock.as_ref()).await?;
+        let patience = now.minus(self.policy.patience());
+        let most = i64::try_from(LANES_AT_ONCE).unwrap_or(i64::MAX);
+        let lanes = args![now, leased, patience, most];
+        let lanes = self.db.rows(&DUE_LANES, lanes).await?;
+        lanes.iter().map(|row| row.text("lane")).collect()
+    }
+
+    /// Claims a lane and its next run; nothing if another worker has it by now, or it has nothing to do.
+    async fn claim_lane(
+        &self,
+        lane: &str,
+        lease: Duration,
+    ) -> Result<Option<ClaimedRun>, StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let leased = tx.lease_clock(self.clock.as_ref()).await?;
         let patience = now.minus(self.policy.patience());
         let until = leased.0.saturating_add(micros(lease));
-        let Some(lane) = tx
-            .row(&CLAIM_LANE, args![until, now, leased, patience])
-            .await?
-        else {
-            return Ok(Lane::None);
+        let claim = args![until, now, leased, patience, lane];
+        let Some(row) = tx.row(&CLAIM_LANE, claim).await? else {
+            return Ok(None);
         };
-        let (lane, epoch) = (lane.text("lane")?, lane.int("epoch")?);
-        let Some(row) = tx.row(&NEXT_RUN, args![&lane, now]).await? else {
+        let epoch = row.int("epoch")?;
+        let Some(row) = tx.row(&NEXT_RUN, args![lane, now]).await? else {
             // What was due is merged or done by now; freed, the lane says when it is due next.
-            tx.run(&FREE_LANE, args![&lane, epoch]).await?;
+            tx.run(&FREE_LANE, args![lane, epoch]).await?;
             tx.commit().await?;
-            return Ok(Lane::NothingDue);
+            return Ok(None);
         };
         let mut run = ClaimedRun {
             id: row.text("id")?,
-            lane,
+            lane: lane.to_owned(),
             epoch,
             playbook: row.text("playbook")?,
             stage: row.text("stage")?,
@@ -182,7 +204,7 @@ impl SqlStore {
         }
         tx.run(&START, args![&run.id, now]).await?;
         tx.commit().await?;
-        Ok(Lane::Claimed(Box::new(run)))
+        Ok(Some(run))
     }
 
     pub(super) async fn load_input(&self, run: &ClaimedRun) -> Result<RunInput, StoreError> {

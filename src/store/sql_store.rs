@@ -9,11 +9,11 @@ use super::database::Database;
 use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Policy,
-    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
+    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
+    Policy, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
     ToolCallRecord,
 };
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::ids::IdSource;
 
 /// The store over SQLite or PostgreSQL.
@@ -97,9 +97,9 @@ impl Store for SqlStore {
         &self,
         event: &ClaimedEvent,
         error: &str,
-        retry_at: Option<Timestamp>,
+        failure: Failure,
     ) -> Result<(), StoreError> {
-        self.fail(event, error, retry_at).await
+        self.fail(event, error, failure).await
     }
     async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError> {
         self.promote(limit).await

@@ -70,7 +70,11 @@ impl SqlStore {
             )),
             ("pending", _) => Some("waits for a free worker to apply it".to_owned()),
             ("retrying", _) => {
-                let failed = format!("attempt {failures} of {most} to apply it failed ({error})");
+                let failed = if failures > 0 {
+                    format!("attempt {failures} of {most} to apply it failed ({error})")
+                } else {
+                    format!("could not be applied ({error})")
+                };
                 let at = row.time("not_before")?;
                 Some(if at > moment.now {
                     format!("{failed}; it is tried again at {}", second(at))
@@ -130,7 +134,7 @@ impl SqlStore {
             let later = if status == "deferred" {
                 let rules = second(row.time("decide_by")?);
                 format!("is asked again at {at}, and from {rules} on the rules decide")
-            } else if tries > 0 {
+            } else if !told.is_empty() {
                 format!("is tried again at {at}")
             } else if due > self.settled(row).await? {
                 format!(
@@ -205,6 +209,8 @@ fn before(row: &Row, status: &str, (tries, most): (u32, u32)) -> Result<String, 
         format!("waits for the model ({reason}); it ")
     } else if tries > 0 {
         format!("attempt {tries} of {most} failed ({reason}); it ")
+    } else if !reason.is_empty() {
+        format!("could not be decided ({reason}); it ")
     } else {
         String::new()
     })

@@ -10,8 +10,8 @@ use futures::stream::{self, StreamExt};
 
 use super::{Panicked, Stop, Worker, chain};
 use crate::clock::Timestamp;
-use crate::hints::Bell;
-use crate::store::{ClaimedEvent, StoreError};
+use crate::retry::jitter;
+use crate::store::{ClaimedEvent, Failure, StoreError};
 
 /// Events applied side by side. They converge in any order, so only the database limits this.
 const APPLY_AT_ONCE: usize = 8;
@@ -33,10 +33,6 @@ impl Worker {
                 }
             })
             .await;
-        if claimed > 0 {
-            // Its follow-up may be due at once.
-            self.doorbell.ring_here(Bell::Inbox);
-        }
         Ok(claimed)
     }
 
@@ -50,28 +46,34 @@ impl Worker {
         let applied = AssertUnwindSafe(self.store.apply_event(event))
             .catch_unwind()
             .await;
-        let (text, is_final) = match applied {
+        let now = self.clock.now();
+        let attempt = event.attempts.saturating_add(1);
+        let (text, failure) = match applied {
             Ok(Ok(())) => {
                 metrics::counter!("billhook_events_applied_total").increment(1);
                 return;
             }
             Ok(Err(StoreError::Fenced)) => return,
-            Ok(Err(error)) => (chain(&error), error.is_final()),
-            Err(_) => (chain(&Panicked), false),
-        };
-        let failures = event.attempts.saturating_add(1);
-        let retry_at = if is_final {
-            None
-        } else {
-            self.pace.retry.next(failures, self.clock.now())
-        };
-        match self.store.fail_event(event, &text, retry_at).await {
-            Ok(()) if retry_at.is_some() => {
-                tracing::warn!(event.id = %event.id, attempt = failures, error = %text, "applying failed; it is tried again");
+            Ok(Err(error)) if error.is_about_the_database() => {
+                let pause = jitter(self.pace.retry.pause(attempt));
+                (chain(&error), Failure::Postpone(now.plus(pause)))
             }
-            Ok(()) => {
-                tracing::error!(event.id = %event.id, attempt = failures, error = %text, "applying failed for good; the event is dead");
-            }
+            Ok(Err(error)) if error.is_final() => (chain(&error), Failure::Dead),
+            Ok(Err(error)) => (chain(&error), self.again(attempt, now)),
+            Err(_) => (chain(&Panicked), self.again(attempt, now)),
+        };
+        match self.store.fail_event(event, &text, failure).await {
+            Ok(()) => match failure {
+                Failure::Retry(_) => {
+                    tracing::warn!(event.id = %event.id, attempt, error = %text, "applying failed; it is tried again");
+                }
+                Failure::Postpone(_) => {
+                    tracing::warn!(event.id = %event.id, error = %text, "the database kept an event from being applied; it is tried again");
+                }
+                Failure::Dead => {
+                    tracing::error!(event.id = %event.id, attempt, error = %text, "applying failed for good; the event is dead");
+                }
+            },
             // Another worker has it, or it was committed and only the answer was lost: then nothing failed.
             Err(StoreError::Fenced) => {}
             Err(error) => {
@@ -79,5 +81,10 @@ impl Worker {
                 tracing::error!(event.id = %event.id, error = %chain(&error), "the failure could not be stored");
             }
         }
+    }
+
+    fn again(&self, failures: u32, now: Timestamp) -> Failure {
+        let again = self.pace.retry.next(failures, now);
+        again.map_or(Failure::Dead, Failure::Retry)
     }
 }

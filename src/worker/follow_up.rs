@@ -4,7 +4,6 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
-use futures::stream::{self, StreamExt};
 
 use super::decide::Undecided;
 use super::{Panicked, Stop, Worker, chain};
@@ -13,42 +12,7 @@ use crate::retry::jitter;
 use crate::store::{ClaimedRun, Release, StoreError};
 
 impl Worker {
-    /// Decides what is due, several lanes at once; says how many runs were claimed.
-    pub(super) async fn decide_until(&self, stop: &Stop) -> Result<u64, StoreError> {
-        let mut claimed = 0;
-        let mut running = stream::FuturesUnordered::new();
-        let mut claim = None;
-        let mut dry = false;
-        let mut failed = None;
-        loop {
-            let may_claim = !dry && !stop.soft.is_cancelled();
-            if claim.is_none() && may_claim && running.len() < self.pace.concurrency {
-                claim = Some(self.store.claim_run(self.pace.lease));
-            }
-            // Runs go on while the next is claimed: one of them may hold the connection that the claim waits for. And a
-            // claim is never dropped halfway, or its lane would stay leased to nobody.
-            tokio::select! {
-                Some(found) = async { Some(claim.as_mut()?.await) } => {
-                    claim = None;
-                    match found {
-                        Ok(Some(run)) => {
-                            claimed += 1;
-                            running.push(self.follow_up(run, stop));
-                        }
-                        Ok(None) => dry = true,
-                        Err(error) => (dry, failed) = (true, Some(error)),
-                    }
-                }
-                Some(()) = running.next() => {
-                    // One slow run must not keep what became due meanwhile from being claimed.
-                    dry = failed.is_some();
-                }
-                else => return failed.map_or(Ok(claimed), Err),
-            }
-        }
-    }
-
-    async fn follow_up(&self, run: ClaimedRun, stop: &Stop) {
+    pub(super) async fn follow_up(&self, run: ClaimedRun, stop: &Stop) {
         let decided = tokio::select! {
             biased;
             () = stop.cut.cancelled() => Err(Undecided::Stopped),
@@ -62,7 +26,11 @@ impl Worker {
                 self.doorbell.ring(Bell::Outbox);
                 return;
             }
-            Err(Undecided::Fenced) => return,
+            // Another worker has it; or its own end was committed before its renewal, and only the answer was not here.
+            Err(Undecided::Fenced) => {
+                self.doorbell.ring(Bell::Outbox);
+                return;
+            }
             Err(undecided) => undecided,
         };
         let release = self.release(&run, undecided);
@@ -87,7 +55,9 @@ impl Worker {
     /// Decides a run, and keeps its lane for as long as that takes.
     async fn keep_alive(&self, run: &ClaimedRun) -> Result<&'static str, Undecided> {
         // Side by side: the run may hold the connection that the renewal waits for, and must go on meanwhile.
+        // What has ended comes first: a renewal is refused as soon as the run's own end is committed.
         tokio::select! {
+            biased;
             decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run) => decided,
             () = self.renew(run) => Err(Undecided::Fenced),
             () = tokio::time::sleep(self.pace.run_timeout) => Err(Undecided::Deferred {
@@ -149,6 +119,13 @@ impl Worker {
             }
             Undecided::Failed(error) => {
                 let failures = run.attempts.saturating_add(1);
+                if about_the_database(error.as_ref()) {
+                    let pause = jitter(self.pace.retry.pause(failures));
+                    return Release {
+                        due_at: now.plus(pause),
+                        ..waiting(chain(error.as_ref()))
+                    };
+                }
                 let again = self.pace.retry.next(failures, now);
                 Release {
                     status: if again.is_some() { "waiting" } else { "failed" },
@@ -159,6 +136,13 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether the database failed at the bottom of it, in whichever verb.
+fn about_the_database(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<StoreError>())
+        .any(StoreError::is_about_the_database)
 }
 
 fn count(run: &ClaimedRun, status: &'static str) {

@@ -8,6 +8,7 @@ mod apply;
 mod decide;
 mod follow_up;
 mod journal;
+mod lanes;
 mod prepare;
 
 use std::sync::Arc;
@@ -39,18 +40,18 @@ pub struct Pace {
     pub retry: RetryPolicy,
 }
 
-/// What a worker repeats, each at its own pace.
-#[derive(Debug, Clone, Copy)]
+/// What a worker repeats beside its lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Apply,
-    FollowUp,
+    Schedule,
 }
 
 impl Stage {
     fn as_str(self) -> &'static str {
         match self {
             Self::Apply => "apply",
-            Self::FollowUp => "follow_up",
+            Self::Schedule => "schedule",
         }
     }
 }
@@ -103,7 +104,8 @@ impl Worker {
         let stop = Stop { soft, cut };
         tokio::join!(
             self.repeat(Stage::Apply, &stop),
-            self.repeat(Stage::FollowUp, &stop)
+            self.repeat(Stage::Schedule, &stop),
+            self.work_lanes(&stop),
         );
     }
 
@@ -112,36 +114,37 @@ impl Worker {
         let mut bell = self.doorbell.listen(Bell::Inbox);
         while !stop.soft.is_cancelled() {
             bell.forget();
-            let pause = match self.step(stage, stop).await {
+            let step = match stage {
+                Stage::Apply => self.apply_until(stop).await,
+                Stage::Schedule => self.promote_due().await,
+            };
+            let pause = match step {
                 Ok(0) => self.pace.poll,
-                Ok(_) => continue,
+                Ok(_) => {
+                    // Follow-ups may be due at once.
+                    self.doorbell.ring_here(Bell::Inbox);
+                    continue;
+                }
                 Err(error) => {
-                    metrics::counter!("billhook_worker_errors_total", "stage" => stage.as_str())
-                        .increment(1);
-                    let error: &dyn std::error::Error = &error;
-                    tracing::error!(
-                        stage = stage.as_str(),
-                        error,
-                        "the store does not answer; trying again"
-                    );
+                    Self::cannot_look(stage.as_str(), &error);
                     // What rang before was not looked for.
                     self.pace.poll.min(AFTER_ERROR)
                 }
             };
             tokio::select! {
-                () = bell.rung() => {}
+                // Nobody rings for a schedule: its time comes.
+                () = bell.rung(), if stage == Stage::Apply => {}
                 () = tokio::time::sleep(pause) => {}
                 () = stop.soft.cancelled() => {}
             }
         }
     }
 
-    /// Works off what a stage finds now; says how much it found.
-    async fn step(&self, stage: Stage, stop: &Stop) -> Result<u64, StoreError> {
-        match stage {
-            Stage::Apply => self.apply_until(stop).await,
-            Stage::FollowUp => Ok(self.promote_due().await? + self.decide_until(stop).await?),
-        }
+    /// Counts and says that a stage could not look for work.
+    fn cannot_look(stage: &'static str, error: &StoreError) {
+        metrics::counter!("billhook_worker_errors_total", "stage" => stage).increment(1);
+        let error: &dyn std::error::Error = error;
+        tracing::error!(stage, error, "the store does not answer; trying again");
     }
 
     /// Turns due schedules into follow-ups; says how many.
@@ -152,11 +155,6 @@ impl Worker {
     /// Applies what is pending; says how many events were claimed.
     pub async fn apply_due(&self) -> Result<u64, StoreError> {
         self.apply_until(&Stop::default()).await
-    }
-
-    /// Decides what is due, several lanes at once; says how many runs were claimed.
-    pub async fn decide_due(&self) -> Result<u64, StoreError> {
-        self.decide_until(&Stop::default()).await
     }
 }
 

@@ -2,5 +2,7 @@
 
 mod hostile;
 mod journal;
+mod lanes;
 mod model;
 mod scene;
+mod trouble;

@@ -40,18 +40,9 @@ pub(super) struct Point {
 
 impl Point {
     /// Whether an item of work really fails here, which spends one of its attempts. Where this is false none may be
-    /// spent: what was done, done twice, given up or taken over is no failure.
+    /// spent: a broken connection is no failure of the item, nor is what was done twice, given up or taken over.
     pub(super) fn is_failure(self) -> bool {
-        match self.fault {
-            Fault::FailsBefore => matches!(
-                self.verb,
-                "apply_event" | "load_run" | "journal" | "payment_history" | "finish_run"
-            ),
-            // The others end their item: the note of a failure then finds it ended.
-            Fault::FailsAfter => matches!(self.verb, "load_run" | "journal" | "payment_history"),
-            Fault::Panics => true,
-            _ => false,
-        }
+        self.fault == Fault::Panics
     }
 }
 

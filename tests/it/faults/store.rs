@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use billhook::clock::Timestamp;
 use billhook::store::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page, Release,
-    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
+    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
+    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
     ToolCallRecord,
 };
 
@@ -44,7 +43,7 @@ verbs! {
     backlog(bound: u64) -> u64;
     claim_events(limit: u32, lease: Duration) -> Vec<ClaimedEvent>;
     apply_event(event: &ClaimedEvent) -> ();
-    fail_event(event: &ClaimedEvent, error: &str, retry_at: Option<Timestamp>) -> ();
+    fail_event(event: &ClaimedEvent, error: &str, failure: Failure) -> ();
     promote_schedules(limit: u32) -> u64;
     claim_run(lease: Duration) -> Option<ClaimedRun>;
     load_run(run: &ClaimedRun) -> RunInput;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use billhook::guardrails::precondition::Purpose;
 use billhook::store::{
-    Accepted, Action, Channel, ClaimedRun, Clearance, EventFilter, Finish, NewEffect, NewMessage,
-    NewStep, Page, Release, Retried, SendOutcome, Store, StoreError,
+    Accepted, Action, Channel, ClaimedRun, Clearance, EventFilter, Failure, Finish, NewEffect,
+    NewMessage, NewStep, Page, Release, Retried, SendOutcome, Store, StoreError,
 };
 use billhook_tools::{Priority, Proposal};
 use serde_json::{Value, json};
@@ -140,12 +140,15 @@ async fn a_worker_that_was_given_up_is_fenced(bench: &Bench) {
         .await;
     assert!(is_fenced(&bench.store.apply_event(&zombie[0]).await));
     assert!(is_fenced(
-        &bench.store.fail_event(&zombie[0], "late", None).await
+        &bench
+            .store
+            .fail_event(&zombie[0], "late", Failure::Dead)
+            .await
     ));
     bench.store.apply_event(&heir[0]).await.unwrap();
     bench
         .store
-        .fail_event(&heir[1], "broken", None)
+        .fail_event(&heir[1], "broken", Failure::Dead)
         .await
         .unwrap();
     let broken = bench.store.event(&heir[1].id).await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billhook::store::{Action, EventFilter, Page, Release, Retried, Store};
+use billhook::store::{Action, EventFilter, Failure, Page, Release, Retried, Store};
 
 use super::queued::{Wanted, done, run_of};
 use super::{LONG, claim_events, claim_one, failed_payment, ingest, status};
@@ -52,7 +52,9 @@ fn count_of_dead(census: &billhook::store::Census) -> Vec<(&str, u64)> {
 async fn an_event_that_cannot_be_applied_says_why_and_is_applied_again(bench: Bench) {
     ingest(&bench, &[failed_payment("cus_1", "pi_1")]).await;
     let claimed = claim_one(&bench).await;
-    let failed = bench.store.fail_event(&claimed, "a broken disk", None);
+    let failed = bench
+        .store
+        .fail_event(&claimed, "a broken disk", Failure::Dead);
     failed.await.unwrap();
     let says = format!(
         "waits for a person: applying it failed 1 times (a broken disk); when the cause is gone, `billhook events retry {EVENT}`"
@@ -192,7 +194,9 @@ async fn an_applied_event_that_fails_in_another_shape_is_applied_again(bench: Be
     let other = failed_payment("cus_1", "pi_1").delivery(Shape::Old, bench.now());
     bench.store.ingest(&[other]).await.unwrap();
     let claimed = claim_one(&bench).await;
-    let failed = bench.store.fail_event(&claimed, "a broken disk", None);
+    let failed = bench
+        .store
+        .fail_event(&claimed, "a broken disk", Failure::Dead);
     failed.await.unwrap();
     let says = &dead(&bench).await[0].2;
     assert!(says.contains("applying it failed"), "{says}");
@@ -219,7 +223,9 @@ async fn the_dead_hold_nobody_up() {
     .await;
     for event in claim_events(&bench).await {
         if event.id == EVENT {
-            let failed = bench.store.fail_event(&event, "a broken disk", None);
+            let failed = bench
+                .store
+                .fail_event(&event, "a broken disk", Failure::Dead);
             failed.await.unwrap();
         } else {
             bench.store.apply_event(&event).await.unwrap();

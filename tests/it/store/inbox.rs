@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use billhook::clock::Timestamp;
-use billhook::store::{Accepted, Retried, Store, StoreError};
+use billhook::store::{Accepted, Failure, Retried, Store, StoreError};
 use serde_json::json;
 
 use super::{LONG, apply, claim_events, claim_one, failed_payment, ingest, paid, status};
@@ -188,7 +188,7 @@ async fn text_may_hold_nul(bench: Bench) {
     let claimed = claim_one(&bench).await;
     bench
         .store
-        .fail_event(&claimed, "a\u{0}b", None)
+        .fail_event(&claimed, "a\u{0}b", Failure::Dead)
         .await
         .unwrap();
     let failed = bench.store.event(&claimed.id).await.unwrap().unwrap();
@@ -316,7 +316,7 @@ async fn an_ended_lease_is_taken_over_and_the_old_claim_is_refused(bench: Bench)
     assert!(new.epoch > old.epoch);
     let refused = bench.store.apply_event(&old).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
-    let refused = bench.store.fail_event(&old, "late", None).await;
+    let refused = bench.store.fail_event(&old, "late", Failure::Dead).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
     assert!(
         bench
@@ -345,7 +345,7 @@ async fn what_failed_is_tried_again_and_then_dead(bench: Bench) {
     let soon = bench.now().plus(Duration::from_secs(30));
     bench
         .store
-        .fail_event(&claimed, "the network was away", Some(soon))
+        .fail_event(&claimed, "the network was away", Failure::Retry(soon))
         .await
         .unwrap();
     assert!(claim_events(&bench).await.is_empty());
@@ -354,10 +354,19 @@ async fn what_failed_is_tried_again_and_then_dead(bench: Bench) {
     assert_eq!(event.last_error.as_deref(), Some("the network was away"));
     bench.clock.advance(Duration::from_secs(30));
     let claimed = claim_one(&bench).await;
-    assert_eq!(claimed.attempts, 1);
+    let soon = bench.now().plus(Duration::from_secs(2));
     bench
         .store
-        .fail_event(&claimed, "still away", None)
+        .fail_event(&claimed, "a locked table", Failure::Postpone(soon))
+        .await
+        .unwrap();
+    assert!(claim_events(&bench).await.is_empty());
+    bench.clock.advance(Duration::from_secs(2));
+    let claimed = claim_one(&bench).await;
+    assert_eq!(claimed.attempts, 1, "what was put off was not counted");
+    bench
+        .store
+        .fail_event(&claimed, "still away", Failure::Dead)
         .await
         .unwrap();
     assert_eq!(status(&bench, &told.id).await, "dead");

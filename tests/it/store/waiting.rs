@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use billhook::store::{ClaimedEvent, Store};
+use billhook::store::{ClaimedEvent, Failure, Store};
 
 use super::{LONG, claim_events, failed_payment, ingest, paid};
 use crate::support::bench::Bench;
@@ -46,7 +46,7 @@ async fn what_keeps_failing_is_not_waited_for(bench: Bench) {
     let again = bench.now().plus(MUCH_LATER + LONG);
     bench
         .store
-        .fail_event(&failing, "it fails", Some(again))
+        .fail_event(&failing, "it fails", Failure::Retry(again))
         .await
         .unwrap();
     bench.clock.advance(Duration::from_secs(30));

@@ -4,7 +4,7 @@ mod messages;
 
 use std::time::Duration;
 
-use billhook::store::{EventFilter, Page, Release, Store};
+use billhook::store::{EventFilter, Failure, Page, Release, Store};
 
 use super::queued::{Wanted, done, queue, run_of};
 use super::{LONG, apply, claim_one, failed_payment, ingest};
@@ -64,7 +64,9 @@ async fn an_event_waits_for_a_worker_or_for_its_next_try(bench: Bench) {
         "is being applied, under a lease until ",
     );
     let again = bench.now().plus(Duration::from_secs(4));
-    let failed = bench.store.fail_event(&claimed, "a deadlock", Some(again));
+    let failed = bench
+        .store
+        .fail_event(&claimed, "a deadlock", Failure::Retry(again));
     failed.await.unwrap();
     assert_eq!(
         event_waits(&bench).await,
