@@ -4,7 +4,6 @@
 //! long holds up its own hand only.
 
 use std::collections::BTreeMap;
-use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +35,11 @@ const HANDS: usize = 8;
 /// The longest pause after a look that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// The pause between two looks for connections that were idle for too long.
+/// The pause between two looks for what was left for too long: idle connections, and messages that have expired.
 const TIDY: Duration = Duration::from_secs(10);
+
+/// Messages that expire in one transaction. While it lasts, on SQLite nobody else writes.
+const EXPIRED_AT_ONCE: u32 = 500;
 
 /// Sends what is due.
 pub struct Dispatcher {
@@ -88,6 +90,7 @@ impl Dispatcher {
         tokio::select! {
             _ended = join_all(loops) => {}
             () = self.tidy() => {}
+            () = self.expire_again_and_again() => {}
         }
         self.rest(true).await;
     }
@@ -97,6 +100,22 @@ impl Dispatcher {
             tokio::time::sleep(TIDY).await;
             self.rest(false).await;
         }
+    }
+
+    async fn expire_again_and_again(&self) {
+        loop {
+            if let Err(error) = self.expire().await {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, "what has expired could not be marked; trying again");
+            }
+            tokio::time::sleep(TIDY).await;
+        }
+    }
+
+    /// Ends what waited for too long, as much of it as there is, in transactions that are short.
+    async fn expire(&self) -> Result<(), StoreError> {
+        while self.store.expire_messages(EXPIRED_AT_ONCE).await? == u64::from(EXPIRED_AT_ONCE) {}
+        Ok(())
     }
 
     async fn rest(&self, for_good: bool) {
@@ -149,8 +168,9 @@ impl Dispatcher {
         }
     }
 
-    /// Tries once what is due now, on all channels; says how many messages were claimed.
+    /// Ends what has expired and tries once what is due now, on all channels; says how many messages were claimed.
     pub async fn send_due(&self) -> Result<u64, StoreError> {
+        self.expire().await?;
         // As in a process that is about to stop: nothing is claimed a second time, and no database is waited for.
         let stop = Stop {
             soft: CancellationToken::new(),
@@ -179,7 +199,6 @@ impl Dispatcher {
         free: usize,
     ) -> impl Future<Output = Result<Vec<ClaimedMessage>, StoreError>> + Unpin + 'a {
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
-        self.store
-            .claim_messages(slice::from_ref(channel), limit, self.pace.lease)
+        self.store.claim_messages(*channel, limit, self.pace.lease)
     }
 }

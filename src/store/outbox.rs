@@ -12,14 +12,21 @@ use crate::clock::{Timestamp, micros};
 use crate::guardrails::precondition::{Purpose, fallen, fallen_for_notice};
 
 statements! {
-    EXPIRE: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE status = 'pending' AND expires_at <= $1 RETURNING effect_key";
+    EXPIRE: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE id IN ( \
+            SELECT id FROM messages WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) RETURNING effect_key",
+        postgres: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE id = ANY (ARRAY( \
+            SELECT id FROM messages WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING effect_key";
+    EXPIRE_EFFECTS: "UPDATE effects SET status = 'expired' WHERE effect_key IN (SELECT value FROM json_each($1))",
+        postgres: "UPDATE effects SET status = 'expired' WHERE effect_key = ANY (ARRAY(SELECT value FROM json_each($1)))";
+    /// One channel, as a plain comparison: a list of them would have PostgreSQL read and sort all that is due. What has
+    /// expired is no longer due, whether or not it is marked yet; what was interrupted is in doubt until somebody has it.
     CLAIM: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
-            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel IN (SELECT value FROM json_each($5)) \
-            AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4) \
+            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
+            AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status",
         postgres: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
-            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel IN (SELECT value FROM json_each($5)) \
-            AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
+            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
+            AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status";
     MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, reason, expires_at FROM messages WHERE id = $1 AND epoch = $2";
     POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status = 'pending'";
@@ -38,29 +45,45 @@ statements! {
 }
 
 impl SqlStore {
+    pub(super) async fn expire_due(&self, limit: u32) -> Result<u64, StoreError> {
+        let due = args![self.clock.now(), i64::from(limit)];
+        let mut tx = self.db.begin().await?;
+        let expired = tx.rows(&EXPIRE, due).await?;
+        if expired.is_empty() {
+            return Ok(0);
+        }
+        let keys = expired.iter().map(|row| row.text("effect_key"));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let keys = list(keys.iter().map(String::as_str));
+        tx.run(&EXPIRE_EFFECTS, args![&keys]).await?;
+        tx.commit().await?;
+        Ok(expired.len() as u64)
+    }
+
+    /// How the database would look for messages to claim, in its own words. For tests.
+    pub async fn plan_of_claim(&self, channel: Channel) -> Result<String, StoreError> {
+        let now = self.clock.now();
+        let asked = args![now, now, now, 8_i64, channel.as_str()];
+        self.db.plan(&CLAIM, asked).await
+    }
+
     pub(super) async fn claim_due_messages(
         &self,
-        channels: &[Channel],
+        channel: Channel,
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let leased = tx.lease_clock(self.clock.as_ref()).await?;
-        let expired = tx.rows(&EXPIRE, args![now]).await?;
-        for row in &expired {
-            tx.run(&EFFECT, args![row.text("effect_key")?, "expired"])
-                .await?;
-        }
-        let channels = list(channels.iter().map(|channel| channel.as_str()));
         let until = leased.0.saturating_add(micros(lease));
         let rows = tx
             .rows(
                 &CLAIM,
-                args![until, now, leased, i64::from(limit), &channels],
+                args![until, now, leased, i64::from(limit), channel.as_str()],
             )
             .await?;
-        if rows.is_empty() && expired.is_empty() {
+        if rows.is_empty() {
             return Ok(Vec::new());
         }
         let claimed = rows

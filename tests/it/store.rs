@@ -30,6 +30,7 @@ macro_rules! on_both {
 mod caps;
 mod conformance;
 mod dead;
+mod expiry;
 mod inbox;
 mod queued;
 mod resolve;
