@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -49,6 +50,8 @@ pub struct Dispatcher {
     pub(super) pace: Pace,
     ways: BTreeMap<Channel, Way>,
     doorbell: Doorbell,
+    /// Messages whose fate is known here, and whose lease may be over because the database is away.
+    pub(super) in_limbo: AtomicUsize,
 }
 
 /// What tells the loops to end.
@@ -57,6 +60,8 @@ pub(super) struct Stop {
     pub(super) soft: CancellationToken,
     /// What has not been handed over is to be given back.
     pub(super) cut: CancellationToken,
+    /// What became of a message is to be left to its lease, when the database does not take it.
+    pub(super) leave: CancellationToken,
 }
 
 impl Dispatcher {
@@ -76,13 +81,15 @@ impl Dispatcher {
             pace,
             ways,
             doorbell,
+            in_limbo: AtomicUsize::new(0),
         }
     }
 
     /// Sends until `soft`, then finishes what it has begun; at `cut` it gives back what has not been handed over, and
     /// waits only for the answers to what has.
     pub async fn work(&self, soft: CancellationToken, cut: CancellationToken) {
-        let stop = Stop { soft, cut };
+        let leave = cut.clone();
+        let stop = Stop { soft, cut, leave };
         let loops = self
             .ways
             .iter()
@@ -132,7 +139,8 @@ impl Dispatcher {
         let mut pause = self.pace.poll;
         loop {
             let free = HANDS.saturating_sub(hands.len());
-            if more && free > 0 && claim.is_none() && !stop.soft.is_cancelled() {
+            let may_claim = !stop.soft.is_cancelled() && self.in_limbo.load(Ordering::SeqCst) == 0;
+            if more && free > 0 && claim.is_none() && may_claim {
                 more = false;
                 claim = Some((free, self.claim(channel, free)));
             }
@@ -171,12 +179,14 @@ impl Dispatcher {
     /// Ends what has expired and tries once what is due now, on all channels; says how many messages were claimed.
     pub async fn send_due(&self) -> Result<u64, StoreError> {
         self.expire().await?;
-        // As in a process that is about to stop: nothing is claimed a second time, and no database is waited for.
+        // Nothing is claimed a second time, and no database is waited for; but permits hold.
         let stop = Stop {
             soft: CancellationToken::new(),
             cut: CancellationToken::new(),
+            leave: CancellationToken::new(),
         };
         stop.soft.cancel();
+        stop.leave.cancel();
         let stop = &stop;
         let channels = self.ways.iter().map(|(channel, way)| async move {
             let messages = self.claim(channel, HANDS).await?;

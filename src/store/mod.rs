@@ -126,7 +126,8 @@ pub trait Store: Send + Sync {
         message: &ClaimedMessage,
         lease: Duration,
     ) -> Result<(), StoreError>;
-    /// Commits what became of a message.
+    /// Commits what became of a message. Whoever has lost it may still say that it was sent, unless a person has decided
+    /// or somebody has begun to send it again.
     async fn settle_message(
         &self,
         message: &ClaimedMessage,

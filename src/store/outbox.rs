@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::records::{Channel, ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome};
 use super::sql_store::SqlStore;
 use super::standing;
-use crate::clock::{Timestamp, micros};
+use crate::clock::micros;
 use crate::guardrails::precondition::{Purpose, fallen, fallen_for_notice};
 
 statements! {
@@ -33,9 +33,15 @@ statements! {
     SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     /// Only while it is being sent: a renewal that comes late must not lease what was settled.
     RENEW: "UPDATE messages SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND status = 'sending'";
-    END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     /// Only what is not over: whoever gives back may not know that it was suppressed or expired meanwhile.
-    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    /// What whoever held `$2` has ended so, and nobody has touched since.
+    SETTLED: "SELECT status FROM messages WHERE id = $1 AND epoch - 1 = $2 AND status = $3 AND lease_until = 0";
+    /// What an heir found in doubt, while its sender knows. The attempts say that nobody has begun to send it since: a
+    /// person who has it sent again makes it `pending`, and from there every way leads over another attempt.
+    SENT_AFTER_ALL: "UPDATE messages SET status = 'sent', reason = NULL, sent_at = $4, lease_until = 0, epoch = epoch + 1 \
+        WHERE id = $1 AND epoch > $2 AND attempts = $3 AND status IN ('sending', 'unknown')";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
     /// The epoch moves on, too: a sender that reports late what it did not know must not undo what a person decided.
     RESOLVE_SENT: "UPDATE messages SET status = 'sent', reason = $2, sent_at = tried_at, epoch = epoch + 1 WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
@@ -205,29 +211,33 @@ impl SqlStore {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let (id, epoch) = (&message.id, message.epoch);
-        let ended = |status: &'static str, reason: Option<String>, at: Option<Timestamp>| {
-            (status, reason, at.map(|at| at.0))
+        let (status, effect, reason, at) = match outcome {
+            SendOutcome::Sent => ("sent", "done", None, Some(now.0)),
+            SendOutcome::Failed { reason } => ("failed", "failed", Some(reason), None),
+            SendOutcome::Unknown { reason } => ("unknown", "unknown", Some(reason), None),
+            SendOutcome::Retry { reason, .. } => ("pending", "intended", Some(reason), None),
         };
-        let (effect, end) = match outcome {
-            SendOutcome::Sent => ("done", ended("sent", None, Some(now))),
-            SendOutcome::Failed { reason } => {
-                ("failed", ended("failed", Some(reason.clone()), None))
-            }
-            SendOutcome::Unknown { reason } => {
-                ("unknown", ended("unknown", Some(reason.clone()), None))
-            }
-            SendOutcome::Retry { at, reason } => {
-                if tx.run(&AGAIN, args![id, epoch, reason, *at]).await? == 0 {
-                    return Err(StoreError::Fenced);
-                }
-                return tx.commit().await;
-            }
+        let reason = reason.cloned();
+        let end = if let SendOutcome::Retry { at, .. } = outcome {
+            tx.run(&AGAIN, args![id, epoch, reason, *at]).await?
+        } else {
+            tx.run(&END, args![id, epoch, status, reason, at]).await?
         };
-        let (status, reason, at) = end;
-        if tx.run(&END, args![id, epoch, status, reason, at]).await? == 0 {
-            return Err(StoreError::Fenced);
+        if end == 0 {
+            // The first report was committed, and its answer lost.
+            let settled = tx.row(&SETTLED, args![id, epoch, status]).await?;
+            if settled.is_some() {
+                return Ok(());
+            }
+            let attempt = i64::from(message.attempts).saturating_add(1);
+            let known = args![id, epoch, attempt, now];
+            if status != "sent" || tx.run(&SENT_AFTER_ALL, known).await? == 0 {
+                return Err(StoreError::Fenced);
+            }
         }
-        tx.run(&EFFECT, args![&message.effect_key, effect]).await?;
+        if status != "pending" {
+            tx.run(&EFFECT, args![&message.effect_key, effect]).await?;
+        }
         tx.commit().await
     }
 

@@ -35,6 +35,7 @@ mod inbox;
 mod queued;
 mod resolve;
 mod schema;
+mod settling;
 mod stops;
 mod waiting;
 mod waits;
