@@ -180,6 +180,37 @@ async fn a_message_that_does_not_get_through_before_the_lease_ends_is_given_up()
     assert!(server.message_ids().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sleeps_past_the_lease_does_not_wake_with_the_dot() {
+    let server = SmtpServer::start().await;
+    server.now(Does::Hangs("body"));
+    let large = OutgoingMail {
+        text: format!("{}\n", "x".repeat(900)).repeat(5_000),
+        html: None,
+        ..mail()
+    };
+    let mailer = at(server.url());
+    let permit = Permit::of_lease(Instant::now(), LEASE, CancellationToken::new());
+    let sleeps = async {
+        server
+            .once("it is being written", |seen| {
+                seen.commands.last().is_some_and(|last| last == "DATA")
+            })
+            .await;
+        tokio::time::sleep(LEASE / 10).await;
+        // The server reads on, and nobody here does anything.
+        server.now(None);
+        while !permit.left().is_zero() {
+            std::thread::yield_now();
+        }
+    };
+    let (sent, ()) = tokio::join!(mailer.send(&large, &permit), sleeps);
+    let error = sent.unwrap_err();
+    assert!(matches!(error, SendError::Transient { .. }), "{error:?}");
+    drop(mailer);
+    assert!(server.message_ids().is_empty());
+}
+
 /// Crashes on everything.
 struct Crashes;
 
