@@ -71,10 +71,14 @@ impl Store for NoDatabase {
 
     async fn claim_messages(
         &self,
-        _: &[Channel],
+        _: Channel,
         _: u32,
         _: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn expire_messages(&self, _: u32) -> Result<u64, StoreError> {
         Err(StoreError::Contended)
     }
 

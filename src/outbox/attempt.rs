@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -16,6 +17,22 @@ use super::{Permit, SendError, Way};
 use crate::clock::Timestamp;
 use crate::retry::jitter;
 use crate::store::{ClaimedMessage, Clearance, SendOutcome, StoreError};
+
+/// While one is held, this process claims nothing: it could only take over what it knows the fate of.
+struct Limbo<'a>(&'a AtomicUsize);
+
+impl<'a> Limbo<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Limbo<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl Dispatcher {
     /// Handles a message; a panic on the way ends this message and nothing else.
@@ -130,7 +147,8 @@ impl Dispatcher {
     }
 
     /// Commits what became of a message. A database that is away is waited for: what is known must not become `unknown`
-    /// because nobody could write it down.
+    /// because nobody could write it down. Meanwhile the message's lease is renewed, and while not even that is possible,
+    /// nothing is claimed.
     async fn settle(&self, message: &ClaimedMessage, outcome: SendOutcome, stop: &Stop) {
         let word = match &outcome {
             SendOutcome::Sent => "sent",
@@ -142,22 +160,33 @@ impl Dispatcher {
         if word != "sent" {
             tracing::warn!(message.id = %message.id, outcome = word, attempt = message.attempts + 1, "a message did not go out");
         }
+        let mut limbo = None;
         loop {
             match self.store.settle_message(message, &outcome).await {
                 Ok(()) => return,
                 Err(StoreError::Fenced) => {
-                    tracing::warn!(message.id = %message.id, outcome = word, "another worker took the message over, and what became of it here is not stored");
+                    tracing::warn!(message.id = %message.id, outcome = word, "the message was taken over, or has ended: what became of it here is not stored");
                     return;
                 }
                 Err(error) => {
+                    limbo.get_or_insert_with(|| Limbo::enter(&self.in_limbo));
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(message.id = %message.id, outcome = word, error, "what became of a message could not be stored");
                 }
             }
+            let held = async {
+                match self.store.renew_message(message, self.pace.lease).await {
+                    // Ours for another lease, or another's.
+                    Ok(()) | Err(StoreError::Fenced) => limbo = None,
+                    Err(_away) => {}
+                }
+                tokio::time::sleep(self.pace.poll).await;
+            };
             tokio::select! {
-                () = tokio::time::sleep(self.pace.poll) => {}
-                // A stop does not wait for a database; the lease ends by itself.
-                () = stop.soft.cancelled() => return,
+                biased;
+                // A stop that gives back does not wait for a database; the lease ends by itself.
+                () = stop.leave.cancelled() => return,
+                () = held => {}
             }
         }
     }

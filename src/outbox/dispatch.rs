@@ -4,8 +4,8 @@
 //! long holds up its own hand only.
 
 use std::collections::BTreeMap;
-use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -36,8 +36,11 @@ const HANDS: usize = 8;
 /// The longest pause after a look that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// The pause between two looks for connections that were idle for too long.
+/// The pause between two looks for what was left for too long: idle connections, and messages that have expired.
 const TIDY: Duration = Duration::from_secs(10);
+
+/// Messages that expire in one transaction. While it lasts, on SQLite nobody else writes.
+const EXPIRED_AT_ONCE: u32 = 500;
 
 /// Sends what is due.
 pub struct Dispatcher {
@@ -47,6 +50,8 @@ pub struct Dispatcher {
     pub(super) pace: Pace,
     ways: BTreeMap<Channel, Way>,
     doorbell: Doorbell,
+    /// Messages whose fate is known here, and whose lease may be over because the database is away.
+    pub(super) in_limbo: AtomicUsize,
 }
 
 /// What tells the loops to end.
@@ -55,6 +60,8 @@ pub(super) struct Stop {
     pub(super) soft: CancellationToken,
     /// What has not been handed over is to be given back.
     pub(super) cut: CancellationToken,
+    /// What became of a message is to be left to its lease, when the database does not take it.
+    pub(super) leave: CancellationToken,
 }
 
 impl Dispatcher {
@@ -74,13 +81,15 @@ impl Dispatcher {
             pace,
             ways,
             doorbell,
+            in_limbo: AtomicUsize::new(0),
         }
     }
 
     /// Sends until `soft`, then finishes what it has begun; at `cut` it gives back what has not been handed over, and
     /// waits only for the answers to what has.
     pub async fn work(&self, soft: CancellationToken, cut: CancellationToken) {
-        let stop = Stop { soft, cut };
+        let leave = cut.clone();
+        let stop = Stop { soft, cut, leave };
         let loops = self
             .ways
             .iter()
@@ -88,6 +97,7 @@ impl Dispatcher {
         tokio::select! {
             _ended = join_all(loops) => {}
             () = self.tidy() => {}
+            () = self.expire_again_and_again() => {}
         }
         self.rest(true).await;
     }
@@ -97,6 +107,22 @@ impl Dispatcher {
             tokio::time::sleep(TIDY).await;
             self.rest(false).await;
         }
+    }
+
+    async fn expire_again_and_again(&self) {
+        loop {
+            if let Err(error) = self.expire().await {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, "what has expired could not be marked; trying again");
+            }
+            tokio::time::sleep(TIDY).await;
+        }
+    }
+
+    /// Ends what waited for too long, as much of it as there is, in transactions that are short.
+    async fn expire(&self) -> Result<(), StoreError> {
+        while self.store.expire_messages(EXPIRED_AT_ONCE).await? == u64::from(EXPIRED_AT_ONCE) {}
+        Ok(())
     }
 
     async fn rest(&self, for_good: bool) {
@@ -113,7 +139,8 @@ impl Dispatcher {
         let mut pause = self.pace.poll;
         loop {
             let free = HANDS.saturating_sub(hands.len());
-            if more && free > 0 && claim.is_none() && !stop.soft.is_cancelled() {
+            let may_claim = !stop.soft.is_cancelled() && self.in_limbo.load(Ordering::SeqCst) == 0;
+            if more && free > 0 && claim.is_none() && may_claim {
                 more = false;
                 claim = Some((free, self.claim(channel, free)));
             }
@@ -149,14 +176,17 @@ impl Dispatcher {
         }
     }
 
-    /// Tries once what is due now, on all channels; says how many messages were claimed.
+    /// Ends what has expired and tries once what is due now, on all channels; says how many messages were claimed.
     pub async fn send_due(&self) -> Result<u64, StoreError> {
-        // As in a process that is about to stop: nothing is claimed a second time, and no database is waited for.
+        self.expire().await?;
+        // Nothing is claimed a second time, and no database is waited for; but permits hold.
         let stop = Stop {
             soft: CancellationToken::new(),
             cut: CancellationToken::new(),
+            leave: CancellationToken::new(),
         };
         stop.soft.cancel();
+        stop.leave.cancel();
         let stop = &stop;
         let channels = self.ways.iter().map(|(channel, way)| async move {
             let messages = self.claim(channel, HANDS).await?;
@@ -179,7 +209,6 @@ impl Dispatcher {
         free: usize,
     ) -> impl Future<Output = Result<Vec<ClaimedMessage>, StoreError>> + Unpin + 'a {
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
-        self.store
-            .claim_messages(slice::from_ref(channel), limit, self.pace.lease)
+        self.store.claim_messages(*channel, limit, self.pace.lease)
     }
 }

@@ -21,6 +21,7 @@ use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParam
 use lettre::transport::smtp::response::{Response, Severity};
 use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 
 use self::idle::{Idle, Line};
 pub use self::url::SmtpUrlError;
@@ -66,6 +67,7 @@ pub struct SmtpMailer {
     idle: Idle,
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
+    goodbyes: TaskTracker,
 }
 
 impl SmtpMailer {
@@ -80,6 +82,7 @@ impl SmtpMailer {
             idle: Idle::default(),
             clock,
             timeouts: Timeouts::default(),
+            goodbyes: TaskTracker::new(),
         })
     }
 
@@ -93,7 +96,7 @@ impl SmtpMailer {
     /// Connects and logs in, and sends nothing: whether the configuration works.
     pub async fn probe(&self) -> Result<(), SendError> {
         let connection = self.session().await?;
-        self.leave(connection).await;
+        leave(connection).await;
         Ok(())
     }
 
@@ -167,7 +170,7 @@ impl SmtpMailer {
         match announced {
             Ok(()) => Ok(line),
             Err(error) => {
-                self.leave(line.connection).await;
+                leave(line.connection).await;
                 Err(error)
             }
         }
@@ -231,11 +234,12 @@ impl SmtpMailer {
             dot: &dot,
         });
         let mut message = std::pin::pin!(message);
+        // The message last: a process that slept past its lease must not wake with the dot.
         let (answer, stopped) = tokio::select! {
             biased;
-            answer = message.as_mut() => (Some(answer), SendError::Withdrawn),
             () = permit.withdrawn() => (None, SendError::Withdrawn),
             () = sleep(most) => (None, SendError::transient("the mail server did not take the message in time")),
+            answer = message.as_mut() => (Some(answer), SendError::Withdrawn),
         };
         let answer = match answer {
             None if !dot.load(Ordering::SeqCst) => return Err(stopped),
@@ -263,15 +267,15 @@ impl SmtpMailer {
             },
         }
     }
+}
 
-    /// Says goodbye without making anybody wait for it.
-    async fn leave(&self, mut connection: AsyncSmtpConnection) {
-        if !matches!(
-            timeout(Duration::from_secs(2), connection.quit()).await,
-            Ok(Ok(_))
-        ) {
-            tracing::debug!("the mail server did not say goodbye");
-        }
+/// Says goodbye, and does not wait for long.
+async fn leave(mut connection: AsyncSmtpConnection) {
+    if !matches!(
+        timeout(Duration::from_secs(2), connection.quit()).await,
+        Ok(Ok(_))
+    ) {
+        tracing::debug!("the mail server did not say goodbye");
     }
 }
 
@@ -286,7 +290,8 @@ impl Mailer for SmtpMailer {
         };
         let sent = self.hand_over(&mut line.connection, &bytes, permit).await?;
         if let Some(worn) = self.idle.keep(line) {
-            self.leave(worn.connection).await;
+            // Not here: until the outcome is committed, a kill makes `unknown` of what is known to be sent.
+            self.goodbyes.spawn(leave(worn.connection));
         }
         Ok(sent)
     }
@@ -298,7 +303,11 @@ impl Mailer for SmtpMailer {
             self.timeouts.idle
         };
         let gone = self.idle.clear(rest).into_iter();
-        join_all(gone.map(|line| self.leave(line.connection))).await;
+        join_all(gone.map(|line| leave(line.connection))).await;
+        if for_good {
+            self.goodbyes.close();
+            self.goodbyes.wait().await;
+        }
     }
 }
 

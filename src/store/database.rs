@@ -11,7 +11,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, PgPool, SqlitePool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgPool, SqlitePool};
 
 use super::error::StoreError;
 use super::postgres::{self, in_time};
@@ -178,6 +178,27 @@ impl Database {
             }
             Self::Postgres { pool, .. } => pool.close().await,
         }
+    }
+
+    /// How the database would run a statement, step by step.
+    pub(crate) async fn plan(&self, sql: &Sql, args: &[Arg<'_>]) -> Result<String, StoreError> {
+        let (rows, column) = match self {
+            Self::Sqlite { writer, .. } => {
+                let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.sqlite));
+                let rows = bind!(sqlx::query(sql), args, sqlite).fetch_all(writer);
+                (decode_sqlite(&rows.await?)?, "detail")
+            }
+            Self::Postgres { pool, limit } => {
+                let sql = AssertSqlSafe(format!("EXPLAIN {}", sql.postgres));
+                let rows = bind!(sqlx::query(sql), args, postgres).fetch_all(pool);
+                (
+                    decode_postgres(&in_time(*limit, rows).await?)?,
+                    "QUERY PLAN",
+                )
+            }
+        };
+        let steps = rows.iter().map(|row| row.text(column));
+        Ok(steps.collect::<Result<Vec<_>, _>>()?.join("\n"))
     }
 
     /// Asks the database to plan a statement without running it.

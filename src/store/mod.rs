@@ -104,13 +104,15 @@ pub trait Store: Send + Sync {
     async fn finish_run(&self, run: &ClaimedRun, finish: &Finish) -> Result<(), StoreError>;
     /// Gives a run back: later, or for good as failed.
     async fn release_run(&self, run: &ClaimedRun, release: &Release) -> Result<(), StoreError>;
-    /// Claims messages of the given channels that are due.
+    /// Claims messages of a channel that are due.
     async fn claim_messages(
         &self,
-        channels: &[Channel],
+        channel: Channel,
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError>;
+    /// Ends messages that waited for too long, at most `limit` of them, and says how many.
+    async fn expire_messages(&self, limit: u32) -> Result<u64, StoreError>;
     /// Asks once more whether a message may go, and commits that it is being sent, under a lease.
     async fn begin_sending(
         &self,
@@ -123,7 +125,8 @@ pub trait Store: Send + Sync {
         message: &ClaimedMessage,
         lease: Duration,
     ) -> Result<(), StoreError>;
-    /// Commits what became of a message.
+    /// Commits what became of a message. Whoever has lost it may still say that it was sent, unless a person has decided
+    /// or somebody has begun to send it again.
     async fn settle_message(
         &self,
         message: &ClaimedMessage,

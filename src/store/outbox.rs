@@ -8,27 +8,40 @@ use super::error::StoreError;
 use super::records::{Channel, ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome};
 use super::sql_store::SqlStore;
 use super::standing;
-use crate::clock::{Timestamp, micros};
+use crate::clock::micros;
 use crate::guardrails::precondition::{Purpose, fallen, fallen_for_notice};
 
 statements! {
-    EXPIRE: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE status = 'pending' AND expires_at <= $1 RETURNING effect_key";
+    EXPIRE: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE id IN ( \
+            SELECT id FROM messages WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) RETURNING effect_key",
+        postgres: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE id = ANY (ARRAY( \
+            SELECT id FROM messages WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING effect_key";
+    EXPIRE_EFFECTS: "UPDATE effects SET status = 'expired' WHERE effect_key IN (SELECT value FROM json_each($1))",
+        postgres: "UPDATE effects SET status = 'expired' WHERE effect_key = ANY (ARRAY(SELECT value FROM json_each($1)))";
+    /// One channel, as a plain comparison: a list of them would have PostgreSQL read and sort all that is due. What has
+    /// expired is no longer due, whether or not it is marked yet; what was interrupted is in doubt until somebody has it.
     CLAIM: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
-            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel IN (SELECT value FROM json_each($5)) \
-            AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4) \
+            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
+            AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status",
         postgres: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
-            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel IN (SELECT value FROM json_each($5)) \
-            AND not_before <= $2 AND lease_until < $3 ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
+            SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
+            AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status";
     MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, reason, expires_at FROM messages WHERE id = $1 AND epoch = $2";
     POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status = 'pending'";
     SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     /// Only while it is being sent: a renewal that comes late must not lease what was settled.
     RENEW: "UPDATE messages SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND status = 'sending'";
-    END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     /// Only what is not over: whoever gives back may not know that it was suppressed or expired meanwhile.
-    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    AGAIN: "UPDATE messages SET status = 'pending', reason = $3, not_before = $4, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    /// What whoever held `$2` has ended so, and nobody has touched since.
+    SETTLED: "SELECT status FROM messages WHERE id = $1 AND epoch - 1 = $2 AND status = $3 AND lease_until = 0";
+    /// What an heir found in doubt, while its sender knows. The attempts say that nobody has begun to send it since: a
+    /// person who has it sent again makes it `pending`, and from there every way leads over another attempt.
+    SENT_AFTER_ALL: "UPDATE messages SET status = 'sent', reason = NULL, sent_at = $4, lease_until = 0, epoch = epoch + 1 \
+        WHERE id = $1 AND epoch > $2 AND attempts = $3 AND status IN ('sending', 'unknown')";
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
     /// The epoch moves on, too: a sender that reports late what it did not know must not undo what a person decided.
     RESOLVE_SENT: "UPDATE messages SET status = 'sent', reason = $2, sent_at = tried_at, epoch = epoch + 1 WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
@@ -38,29 +51,45 @@ statements! {
 }
 
 impl SqlStore {
+    pub(super) async fn expire_due(&self, limit: u32) -> Result<u64, StoreError> {
+        let due = args![self.clock.now(), i64::from(limit)];
+        let mut tx = self.db.begin().await?;
+        let expired = tx.rows(&EXPIRE, due).await?;
+        if expired.is_empty() {
+            return Ok(0);
+        }
+        let keys = expired.iter().map(|row| row.text("effect_key"));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let keys = list(keys.iter().map(String::as_str));
+        tx.run(&EXPIRE_EFFECTS, args![&keys]).await?;
+        tx.commit().await?;
+        Ok(expired.len() as u64)
+    }
+
+    /// How the database would look for messages to claim, in its own words. For tests.
+    pub async fn plan_of_claim(&self, channel: Channel) -> Result<String, StoreError> {
+        let now = self.clock.now();
+        let asked = args![now, now, now, 8_i64, channel.as_str()];
+        self.db.plan(&CLAIM, asked).await
+    }
+
     pub(super) async fn claim_due_messages(
         &self,
-        channels: &[Channel],
+        channel: Channel,
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let leased = tx.lease_clock(self.clock.as_ref()).await?;
-        let expired = tx.rows(&EXPIRE, args![now]).await?;
-        for row in &expired {
-            tx.run(&EFFECT, args![row.text("effect_key")?, "expired"])
-                .await?;
-        }
-        let channels = list(channels.iter().map(|channel| channel.as_str()));
         let until = leased.0.saturating_add(micros(lease));
         let rows = tx
             .rows(
                 &CLAIM,
-                args![until, now, leased, i64::from(limit), &channels],
+                args![until, now, leased, i64::from(limit), channel.as_str()],
             )
             .await?;
-        if rows.is_empty() && expired.is_empty() {
+        if rows.is_empty() {
             return Ok(Vec::new());
         }
         let claimed = rows
@@ -182,29 +211,33 @@ impl SqlStore {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let (id, epoch) = (&message.id, message.epoch);
-        let ended = |status: &'static str, reason: Option<String>, at: Option<Timestamp>| {
-            (status, reason, at.map(|at| at.0))
+        let (status, effect, reason, at) = match outcome {
+            SendOutcome::Sent => ("sent", "done", None, Some(now.0)),
+            SendOutcome::Failed { reason } => ("failed", "failed", Some(reason), None),
+            SendOutcome::Unknown { reason } => ("unknown", "unknown", Some(reason), None),
+            SendOutcome::Retry { reason, .. } => ("pending", "intended", Some(reason), None),
         };
-        let (effect, end) = match outcome {
-            SendOutcome::Sent => ("done", ended("sent", None, Some(now))),
-            SendOutcome::Failed { reason } => {
-                ("failed", ended("failed", Some(reason.clone()), None))
-            }
-            SendOutcome::Unknown { reason } => {
-                ("unknown", ended("unknown", Some(reason.clone()), None))
-            }
-            SendOutcome::Retry { at, reason } => {
-                if tx.run(&AGAIN, args![id, epoch, reason, *at]).await? == 0 {
-                    return Err(StoreError::Fenced);
-                }
-                return tx.commit().await;
-            }
+        let reason = reason.cloned();
+        let end = if let SendOutcome::Retry { at, .. } = outcome {
+            tx.run(&AGAIN, args![id, epoch, reason, *at]).await?
+        } else {
+            tx.run(&END, args![id, epoch, status, reason, at]).await?
         };
-        let (status, reason, at) = end;
-        if tx.run(&END, args![id, epoch, status, reason, at]).await? == 0 {
-            return Err(StoreError::Fenced);
+        if end == 0 {
+            // The first report was committed, and its answer lost.
+            let settled = tx.row(&SETTLED, args![id, epoch, status]).await?;
+            if settled.is_some() {
+                return Ok(());
+            }
+            let attempt = i64::from(message.attempts).saturating_add(1);
+            let known = args![id, epoch, attempt, now];
+            if status != "sent" || tx.run(&SENT_AFTER_ALL, known).await? == 0 {
+                return Err(StoreError::Fenced);
+            }
         }
-        tx.run(&EFFECT, args![&message.effect_key, effect]).await?;
+        if status != "pending" {
+            tx.run(&EFFECT, args![&message.effect_key, effect]).await?;
+        }
         tx.commit().await
     }
 

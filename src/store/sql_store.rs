@@ -124,11 +124,14 @@ impl Store for SqlStore {
     }
     async fn claim_messages(
         &self,
-        channels: &[Channel],
+        channel: Channel,
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
-        self.claim_due_messages(channels, limit, lease).await
+        self.claim_due_messages(channel, limit, lease).await
+    }
+    async fn expire_messages(&self, limit: u32) -> Result<u64, StoreError> {
+        self.expire_due(limit).await
     }
     async fn begin_sending(
         &self,

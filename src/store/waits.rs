@@ -225,10 +225,14 @@ pub(super) fn message(row: &Row, moment: Moment) -> Result<Option<String>, Store
     Ok(match row.text("status")?.as_str() {
         "pending" => {
             let not_before = row.time("not_before")?;
-            let (at, end) = (second(not_before), second(row.time("expires_at")?));
+            let expires_at = row.time("expires_at")?;
+            let (at, end) = (second(not_before), second(expires_at));
             let later = not_before > moment.now;
             Some(match reason {
                 _ if moment.holds(lease) => "is about to be sent by a worker".to_owned(),
+                _ if expires_at <= moment.now => {
+                    format!("expired at {end}, and will be marked as such in some seconds")
+                }
                 Some(reason) if reason.starts_with("no_channel") => {
                     format!("waits for a way to leave ({reason}), until {end}")
                 }
@@ -245,7 +249,7 @@ pub(super) fn message(row: &Row, moment: Moment) -> Result<Option<String>, Store
             let since = second(row.opt_time("tried_at")?.unwrap_or_default());
             Some(if moment.holds(lease) {
                 format!(
-                    "is being sent since {since}, attempt {tries}; the answer is waited for until {until} at most"
+                    "is being sent since {since}, attempt {tries}; the answer is waited for, under a lease until {until}"
                 )
             } else {
                 format!(

@@ -30,11 +30,13 @@ macro_rules! on_both {
 mod caps;
 mod conformance;
 mod dead;
+mod expiry;
 mod inbox;
 mod lanes;
 mod queued;
 mod resolve;
 mod schema;
+mod settling;
 mod stops;
 mod waiting;
 mod waits;

@@ -51,7 +51,8 @@ verbs! {
     renew_run(run: &ClaimedRun, lease: Duration) -> ();
     finish_run(run: &ClaimedRun, finish: &Finish) -> ();
     release_run(run: &ClaimedRun, release: &Release) -> ();
-    claim_messages(channels: &[Channel], limit: u32, lease: Duration) -> Vec<ClaimedMessage>;
+    claim_messages(channel: Channel, limit: u32, lease: Duration) -> Vec<ClaimedMessage>;
+    expire_messages(limit: u32) -> u64;
     begin_sending(message: &ClaimedMessage, lease: Duration) -> Clearance;
     renew_message(message: &ClaimedMessage, lease: Duration) -> ();
     settle_message(message: &ClaimedMessage, outcome: &SendOutcome) -> ();

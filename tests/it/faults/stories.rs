@@ -38,7 +38,7 @@ pub(super) fn rules(_: &Arc<Faults>, _: &Arc<Sink>) -> Arc<dyn Model> {
     Arc::new(Rules)
 }
 
-pub(super) const STORIES: [Story; 8] = [
+pub(super) const STORIES: [Story; 9] = [
     Story {
         name: "a person decides what nobody knows",
         settings: &[],
@@ -80,6 +80,14 @@ pub(super) const STORIES: [Story; 8] = [
         model: rules,
         server: MailServer::Prompt,
         tell: |stage| a_customer_is_won_back(stage).boxed_local(),
+    },
+    Story {
+        name: "a mail expires",
+        // Before the first contact may be made.
+        settings: &[("BILLHOOK__OUTBOX__EXPIRE", "1h")],
+        model: rules,
+        server: MailServer::Prompt,
+        tell: |stage| a_mail_expires(stage).boxed_local(),
     },
     Story {
         name: "a poison event",
@@ -236,6 +244,14 @@ async fn a_second_mail_is_capped(stage: &mut Stage) {
     stage.deliver(&failed("evt_2", "pi_2", 40)).await;
     stage.pass(SETTLED).await;
     stage.pass(Duration::from_hours(25)).await;
+}
+
+/// The first mail to an address waits, and so long that it is not worth sending any more.
+async fn a_mail_expires(stage: &mut Stage) {
+    stage.deliver(&customer()).await;
+    stage.deliver(&failed("evt_f", "pi_1", 0)).await;
+    stage.pass(SETTLED).await;
+    stage.pass(Duration::from_hours(3)).await;
 }
 
 async fn sales_are_told(stage: &mut Stage) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use billhook::outbox::smtp::Timeouts;
 use billhook::outbox::{Mailer, SendError};
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::wire::{at, mail, send};
 use crate::support::smtp::{Does, Seen, SmtpServer};
@@ -76,7 +77,27 @@ async fn a_connection_serves_fifty_mails() {
         send(&mailer, &mail()).await.unwrap();
     }
     assert_eq!((opened(&server), server.message_ids().len()), (2, 51));
-    assert_eq!(closed(&server.seen.lock().unwrap()), 1);
+    server
+        .once("it said goodbye", |seen| closed(seen) == 1)
+        .await;
+}
+
+#[tokio::test]
+async fn what_became_of_a_mail_does_not_wait_for_a_goodbye() {
+    let server = SmtpServer::start().await;
+    let mailer = at(server.url());
+    for _ in 0..49 {
+        send(&mailer, &mail()).await.unwrap();
+    }
+    server.now(Does::Hangs("QUIT"));
+    let start = Instant::now();
+    send(&mailer, &mail()).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "it waited");
+    server
+        .once("it says goodbye", |seen| closed(seen) == 1)
+        .await;
+    server.now(None);
+    mailer.rest(true).await;
 }
 
 #[tokio::test]

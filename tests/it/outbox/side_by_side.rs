@@ -75,7 +75,7 @@ async fn a_mail_server_that_stalls_holds_up_mails_only_and_no_more_than_are_bein
         // The others are anybody's: another process, whose mail server answers, has them at once.
         let other = bench.another_process().await;
         let free = other
-            .claim_messages(&[Channel::Email], 100, PACE.poll)
+            .claim_messages(Channel::Email, 100, PACE.poll)
             .await
             .unwrap();
         assert_eq!(free.len(), 12);

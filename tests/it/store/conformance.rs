@@ -294,7 +294,7 @@ async fn a_message_goes_once(bench: &Bench) {
     assert!(
         bench
             .store
-            .claim_messages(&[Channel::Email], 10, LEASE)
+            .claim_messages(Channel::Email, 10, LEASE)
             .await
             .unwrap()
             .is_empty(),
@@ -302,14 +302,14 @@ async fn a_message_goes_once(bench: &Bench) {
     );
     let zombie = bench
         .store
-        .claim_messages(&[Channel::Sales], 10, bench.short_lease())
+        .claim_messages(Channel::Sales, 10, bench.short_lease())
         .await
         .unwrap();
     let heir = bench
         .after_lease(async || {
             bench
                 .store
-                .claim_messages(&[Channel::Sales], 10, LEASE)
+                .claim_messages(Channel::Sales, 10, LEASE)
                 .await
                 .unwrap()
                 .into_iter()
@@ -339,7 +339,7 @@ async fn a_message_goes_once(bench: &Bench) {
     assert!(
         bench
             .store
-            .claim_messages(&[Channel::Sales], 10, LEASE)
+            .claim_messages(Channel::Sales, 10, LEASE)
             .await
             .unwrap()
             .is_empty(),
@@ -348,7 +348,7 @@ async fn a_message_goes_once(bench: &Bench) {
     bench.clock.advance(Duration::from_mins(6));
     let again = bench
         .store
-        .claim_messages(&[Channel::Sales], 10, LEASE)
+        .claim_messages(Channel::Sales, 10, LEASE)
         .await
         .unwrap()
         .remove(0);
@@ -374,7 +374,7 @@ async fn a_message_goes_once(bench: &Bench) {
     assert!(
         bench
             .store
-            .claim_messages(&[Channel::Sales], 10, LEASE)
+            .claim_messages(Channel::Sales, 10, LEASE)
             .await
             .unwrap()
             .is_empty()

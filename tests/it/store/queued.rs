@@ -103,10 +103,14 @@ pub(super) async fn queue(bench: &Bench, wanted: &Wanted<'_>) {
     bench.store.finish_run(&run, &finish).await.unwrap();
 }
 
-/// Claims every message that is due.
+/// Claims every message that is due, and ends those that waited for too long.
 pub(super) async fn claim(store: &SqlStore) -> Vec<ClaimedMessage> {
-    let channels = [Channel::Email, Channel::Sales];
-    store.claim_messages(&channels, 100, LONG).await.unwrap()
+    store.expire_messages(100).await.unwrap();
+    let mut due = Vec::new();
+    for channel in [Channel::Email, Channel::Sales] {
+        due.extend(store.claim_messages(channel, 100, LONG).await.unwrap());
+    }
+    due
 }
 
 /// Claims what is due and sends what may go; says how many went.
