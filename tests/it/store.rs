@@ -31,6 +31,7 @@ mod caps;
 mod conformance;
 mod dead;
 mod inbox;
+mod plans;
 mod queued;
 mod resolve;
 mod schema;
