@@ -39,11 +39,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
             LIMIT,
             one(services::mail(&config.email, around.clock.clone()))
         ),
-        limited(
-            "redis",
-            LIMIT,
-            one(services::redis(&config.redis))
-        ),
+        limited("redis", LIMIT, one(services::redis(&config.redis))),
         limited(
             "listen address",
             LIMIT,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::database::{Database, Sql};
+use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
@@ -49,15 +49,35 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Opens the database that `url` names. Nothing is migrated yet.
+    /// Opens the database that `url` names, and makes it where it is a file that is missing. Nothing is migrated yet.
     pub async fn open(
         url: &str,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         policy: Policy,
     ) -> Result<Self, StoreError> {
+        Self::over(url, File::Ours, clock, ids, policy).await
+    }
+
+    /// Opens the database that `url` names, and changes nothing about it.
+    pub async fn open_as_found(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        policy: Policy,
+    ) -> Result<Self, StoreError> {
+        Self::over(url, File::AsFound, clock, ids, policy).await
+    }
+
+    async fn over(
+        url: &str,
+        file: File,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        policy: Policy,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
-            db: Database::open(url, policy.database_timeout).await?,
+            db: Database::open(url, policy.database_timeout, file).await?,
             clock,
             ids,
             policy,

@@ -30,6 +30,7 @@ macro_rules! on_both {
 mod caps;
 mod conformance;
 mod dead;
+mod examination;
 mod inbox;
 mod plans;
 mod queued;
