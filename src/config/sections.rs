@@ -161,7 +161,7 @@ pub struct FollowUpConfig {
     /// Received minus created, above which an event causes no follow-up.
     #[serde(deserialize_with = "values::duration")]
     pub max_age: Duration,
-    /// How long the first failure mail to an address that has never paid waits.
+    /// How long the first failure mail to a customer who has never paid waits.
     #[serde(deserialize_with = "values::duration")]
     pub first_contact_delay: Duration,
     /// Runs at once in one process.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -100,15 +100,13 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         .as_ref()
         .map(PrometheusHandle::render)
         .unwrap_or_default();
-    match app.state.store.census().await {
-        Ok(census) => text.push_str(&gauges(&census)),
-        // What the process counted itself is needed most when the database is down.
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the store cannot be counted for /metrics"
-            );
-        }
+    // What the process counted itself is needed most when the database is down.
+    if let Some(census) = app
+        .counted
+        .census(app.state.store.as_ref(), Instant::now())
+        .await
+    {
+        text.push_str(&gauges(&census));
     }
     ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text)
 }
@@ -139,7 +137,7 @@ fn gauges(census: &Census) -> String {
     gauge(
         &mut text,
         "billhook_messages",
-        "Messages that are not over, by status.",
+        "Messages that are not over or need a person, by status.",
         ("status", MESSAGES),
         &census.messages,
     );

@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod counted;
 mod envelope;
 mod failures;
 mod health;
@@ -31,6 +32,7 @@ use secrecy::SecretString;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use self::counted::Counted;
 use self::failures::FailedVerifications;
 use self::quiet::Quiet;
 use crate::clock::Clock;
@@ -98,6 +100,7 @@ struct App {
     state: HttpState,
     failures: FailedVerifications,
     quiet: Quiet,
+    counted: Counted,
 }
 
 /// All routes. Serve it with [`serve::serve`], which says who connects.
@@ -113,6 +116,7 @@ pub fn router(state: HttpState) -> Router {
             state.hints.counts.clone(),
         ),
         quiet: Quiet::default(),
+        counted: Counted::default(),
         state,
     });
     let api = api::routes().route_layer(middleware::from_fn_with_state(

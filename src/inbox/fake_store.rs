@@ -29,6 +29,7 @@ pub(crate) struct Held {
     pub(crate) messages: BTreeMap<String, MessageRecord>,
     pub(crate) objects: Vec<ObjectRow>,
     pub(crate) census: Census,
+    pub(crate) censuses: u32,
     /// The lists that were asked for, as `verb parameters`.
     pub(crate) asked: Vec<String>,
 }
@@ -200,6 +201,9 @@ impl Store for FakeStore {
     }
 
     async fn census(&self) -> Result<Census, StoreError> {
+        self.held().censuses += 1;
+        // Somebody else's turn, so that requests gather while it is taken.
+        tokio::task::yield_now().await;
         Ok(self.working()?.census.clone())
     }
 

@@ -55,6 +55,15 @@ pub(crate) enum Database {
     },
 }
 
+/// What opening may do to a SQLite file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum File {
+    /// Make it, and keep its journal as billhook needs it.
+    Ours,
+    /// Nothing.
+    AsFound,
+}
+
 /// A transaction that writes. Dropped without [`Transaction::commit`] it rolls back.
 pub(crate) enum Transaction {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
@@ -62,10 +71,10 @@ pub(crate) enum Transaction {
 }
 
 impl Database {
-    /// Opens what `url` names; a SQLite file is created when missing. A server may take `limit` for one statement.
-    pub(crate) async fn open(url: &str, limit: Duration) -> Result<Self, StoreError> {
+    /// Opens what `url` names. A server may take `limit` for one statement.
+    pub(crate) async fn open(url: &str, limit: Duration, file: File) -> Result<Self, StoreError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
-            Self::open_sqlite(path.trim_start_matches("//")).await
+            Self::open_sqlite(path.trim_start_matches("//"), file).await
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(StoreError::Unreachable)?
@@ -79,21 +88,24 @@ impl Database {
         }
     }
 
-    async fn open_sqlite(path: &str) -> Result<Self, StoreError> {
+    async fn open_sqlite(path: &str, file: File) -> Result<Self, StoreError> {
         let in_memory = path.is_empty() || path == ":memory:";
-        let options = SqliteConnectOptions::new()
+        let mut options = SqliteConnectOptions::new()
             .filename(if in_memory {
                 Path::new(":memory:")
             } else {
                 Path::new(path)
             })
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
+            .create_if_missing(file == File::Ours)
             // A 200 is only true if a power cut cannot take the commit back.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5))
             .foreign_keys(true)
             .disable_statement_logging();
+        if file == File::Ours {
+            // The file itself remembers this.
+            options = options.journal_mode(SqliteJournalMode::Wal);
+        }
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             // An in-memory database lives in this one connection, so it must not be given up.
@@ -285,6 +297,15 @@ impl Transaction {
     /// Whether it is SQLite.
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite(_))
+    }
+
+    /// Undoes everything.
+    pub(crate) async fn roll_back(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Postgres(tx, limit) => in_time(limit, tx.rollback()).await?,
+        }
+        Ok(())
     }
 
     /// Commits. Until this has returned, nothing happened.

@@ -181,7 +181,7 @@ impl SqlStore {
             (
                 wait,
                 Some(
-                    "first_contact: this address has never paid, the payment may still go through"
+                    "first_contact: this customer has never paid, the payment may still go through"
                         .to_owned(),
                 ),
             )

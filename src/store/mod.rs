@@ -48,7 +48,7 @@ pub struct Policy {
     pub max_age: Duration,
     /// A postponed message ends after this.
     pub expire: Duration,
-    /// The first failure mail to an address that never paid waits so long.
+    /// The first failure mail to a customer who never paid waits so long.
     pub first_contact_delay: Duration,
     /// How many mails may leave.
     pub caps: CapsConfig,

@@ -46,6 +46,7 @@ impl SqlStore {
             Database::Postgres { pool, .. } => Some(Notices {
                 db: self.db.clone(),
                 options: pool.connect_options().as_ref().clone(),
+                patience: PATIENCE,
             }),
         }
     }
@@ -55,6 +56,8 @@ impl SqlStore {
 pub struct Notices {
     db: Database,
     options: PgConnectOptions,
+    /// How long opening a line as a whole may take.
+    patience: Duration,
 }
 
 impl Notices {
@@ -67,14 +70,20 @@ impl Notices {
     pub async fn listen(&self) -> Result<Line, StoreError> {
         let own = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(self.patience)
             .connect_lazy_with(self.options.clone());
-        let mut listener = PgListener::connect_with(&own)
+        let opened = async {
+            let mut listener = PgListener::connect_with(&own)
+                .await
+                .map_err(StoreError::Unreachable)?;
+            listener.eager_reconnect(false);
+            listener.listen(CHANNEL).await?;
+            Ok(Line(listener))
+        };
+        // A server may freeze between letting us in and answering.
+        tokio::time::timeout(self.patience, opened)
             .await
-            .map_err(StoreError::Unreachable)?;
-        listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
-        Ok(Line(listener))
+            .unwrap_or_else(|_elapsed| Err(broken(ErrorKind::TimedOut)))
     }
 }
 
@@ -105,4 +114,54 @@ impl Line {
 
 fn broken(kind: ErrorKind) -> StoreError {
     StoreError::Unreachable(sqlx::Error::Io(kind.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::PgSslMode;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Lets one client in, and freezes when it asks something.
+    async fn let_in_and_freeze(listener: TcpListener) {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let length = usize::try_from(client.read_u32().await.unwrap()).unwrap();
+        let mut startup = vec![0; length - 4];
+        client.read_exact(&mut startup).await.unwrap();
+        // "Authenticated", and "ready, and in no transaction".
+        let welcome = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+        client.write_all(welcome).await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'Q');
+        std::future::pending::<()>().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_freezes_while_a_line_is_opened_is_given_up() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(server.local_addr().unwrap().port())
+            .username("billhook")
+            .ssl_mode(PgSslMode::Disable);
+        let notices = Notices {
+            db: Database::Postgres {
+                pool: PgPoolOptions::new().connect_lazy_with(options.clone()),
+                limit: PATIENCE,
+            },
+            options,
+            patience: Duration::from_secs(1),
+        };
+        let listening = tokio::time::timeout(Duration::from_mins(1), notices.listen());
+        let opened = tokio::select! {
+            opened = listening => opened,
+            () = let_in_and_freeze(server) => unreachable!("it stays frozen"),
+        };
+        let error = opened.expect("it is not waited for without end").err();
+        assert!(
+            matches!(&error, Some(StoreError::Unreachable(sqlx::Error::Io(io))) if io.kind() == ErrorKind::TimedOut),
+            "{error:?}"
+        );
+    }
 }

@@ -28,9 +28,9 @@ statements! {
             SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
             AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status";
-    MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, reason, expires_at FROM messages WHERE id = $1 AND epoch = $2";
-    POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status = 'pending'";
-    SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
+    MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, waits_for_cap, expires_at FROM messages WHERE id = $1 AND epoch = $2";
+    POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, waits_for_cap = $5, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status = 'pending'";
+    SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL, waits_for_cap = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     /// Only while it is being sent: a renewal that comes late must not lease what was settled.
     RENEW: "UPDATE messages SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND status = 'sending'";
     END: "UPDATE messages SET status = $3, reason = $4, sent_at = $5, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
@@ -173,7 +173,7 @@ impl SqlStore {
             && let Some(full) = mail.full(&mut tx, &self.policy.caps, now).await?
         {
             let until = full.until.min(row.time("expires_at")?);
-            let later = args![&message.id, message.epoch, until, &full.reason];
+            let later = args![&message.id, message.epoch, until, &full.reason, full.cap];
             if tx.run(&POSTPONE, later).await? == 0 {
                 return Err(StoreError::Fenced);
             }

@@ -259,7 +259,7 @@ pub struct NewMessage {
     pub html: Option<String>,
     /// The chat payload, for notices.
     pub notice: Option<Value>,
-    /// The first mail about a failure to an address that never paid waits.
+    /// The first mail about a failure to a customer who never paid waits.
     pub first_contact: bool,
     /// Why it cannot leave yet, for example that no channel is configured.
     pub reason: Option<String>,

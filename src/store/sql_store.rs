@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::database::Database;
+use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
@@ -16,6 +16,30 @@ use super::{
 use crate::clock::Clock;
 use crate::ids::IdSource;
 
+/// The statements of one file, by name.
+type Statements = &'static [(&'static str, &'static Sql)];
+
+/// Every statement there is, by file.
+const STATEMENTS: &[(&str, Statements)] = &[
+    ("inbox", super::inbox::ALL),
+    ("apply", super::apply::ALL),
+    ("apply/derived", super::apply::derived::ALL),
+    ("apply/graph", super::apply::graph::ALL),
+    ("apply/rows", super::apply::rows::ALL),
+    ("apply/occurrences", super::apply::occurrences::ALL),
+    ("runs", super::runs::ALL),
+    ("finish", super::finish::ALL),
+    ("outbox", super::outbox::ALL),
+    ("caps", super::caps::ALL),
+    ("read", super::read::ALL),
+    ("standing", super::standing::ALL),
+    ("summary", super::summary::ALL),
+    ("waits", super::waits::ALL),
+    ("migrations", super::migrations::ALL),
+    ("examination", super::examination::ALL),
+    ("notices", super::notices::ALL),
+];
+
 /// The store over SQLite or PostgreSQL.
 pub struct SqlStore {
     pub(super) db: Database,
@@ -25,15 +49,35 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Opens the database that `url` names. Nothing is migrated yet.
+    /// Opens the database that `url` names, and makes it where it is a file that is missing. Nothing is migrated yet.
     pub async fn open(
         url: &str,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         policy: Policy,
     ) -> Result<Self, StoreError> {
+        Self::over(url, File::Ours, clock, ids, policy).await
+    }
+
+    /// Opens the database that `url` names, and changes nothing about it.
+    pub async fn open_as_found(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        policy: Policy,
+    ) -> Result<Self, StoreError> {
+        Self::over(url, File::AsFound, clock, ids, policy).await
+    }
+
+    async fn over(
+        url: &str,
+        file: File,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        policy: Policy,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
-            db: Database::open(url, policy.database_timeout).await?,
+            db: Database::open(url, policy.database_timeout, file).await?,
             clock,
             ids,
             policy,
@@ -47,31 +91,23 @@ impl SqlStore {
 
     /// Asks the database to plan every statement there is, and names the first that it refuses.
     pub async fn prepare_all(&self) -> Result<usize, (&'static str, StoreError)> {
-        let files = [
-            super::inbox::ALL,
-            super::apply::ALL,
-            super::apply::derived::ALL,
-            super::apply::graph::ALL,
-            super::apply::rows::ALL,
-            super::apply::occurrences::ALL,
-            super::runs::ALL,
-            super::finish::ALL,
-            super::outbox::ALL,
-            super::caps::ALL,
-            super::read::ALL,
-            super::standing::ALL,
-            super::summary::ALL,
-            super::waits::ALL,
-            super::migrations::ALL,
-            super::examination::ALL,
-            super::notices::ALL,
-        ];
         let mut count = 0;
-        for (name, sql) in files.into_iter().flatten() {
+        for (name, sql) in STATEMENTS.iter().flat_map(|(_, statements)| *statements) {
             self.db.prepare(sql).await.map_err(|error| (*name, error))?;
             count += 1;
         }
         Ok(count)
+    }
+
+    /// The text of one statement as this database is asked, by its file and name; none where there is no such statement.
+    pub fn statement(&self, file: &str, name: &str) -> Option<&'static str> {
+        let (_, statements) = STATEMENTS.iter().find(|(known, _)| *known == file)?;
+        let (_, sql) = statements.iter().find(|(known, _)| *known == name)?;
+        Some(if self.db.is_sqlite() {
+            sql.sqlite
+        } else {
+            sql.postgres
+        })
     }
 }
 

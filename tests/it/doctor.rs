@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use serde_json::Value;
+use sqlx::{Connection, SqliteConnection};
 use tokio::net::TcpListener;
 
 use crate::support::chat::ChatServer;
@@ -217,6 +218,26 @@ async fn what_waits_for_a_person_is_counted_beside_a_running_service() {
         told.contains("ok      listen address: billhook answers at [address] and is ready"),
         "{told}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_of_a_database_is_left_as_it_was_found() {
+    let place = Place::sqlite();
+    let migrated = place.run(place.command(&["migrate"])).await;
+    assert_eq!(migrated.0, Some(0), "{}", migrated.1);
+    let url = format!("sqlite://{}", place.home().join("billhook.db").display());
+    // Each time anew: a connection remembers the mode that it found.
+    let journal = async |sql: &'static str| -> String {
+        let mut database = SqliteConnection::connect(&url).await.unwrap();
+        let mode = sqlx::query_scalar(sql).fetch_one(&mut database).await;
+        database.close().await.unwrap();
+        mode.unwrap()
+    };
+    assert_eq!(journal("PRAGMA journal_mode = DELETE").await, "delete");
+    let (code, told) = rows(&place).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("its schema is current"), "{told}");
+    assert_eq!(journal("PRAGMA journal_mode").await, "delete");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,9 +30,11 @@ macro_rules! on_both {
 mod caps;
 mod conformance;
 mod dead;
+mod examination;
 mod expiry;
 mod inbox;
 mod lanes;
+mod plans;
 mod queued;
 mod resolve;
 mod schema;

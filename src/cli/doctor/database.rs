@@ -38,7 +38,7 @@ pub(super) async fn look(config: &Config, clock: Arc<dyn Clock>) -> Vec<Finding>
     let url = config.database.url.expose();
     let policy = app::policy(config);
     let examined = async {
-        let store = SqlStore::open(url, clock.clone(), ids, policy).await?;
+        let store = SqlStore::open_as_found(url, clock.clone(), ids, policy).await?;
         let examined = store.examine().await;
         store.close().await;
         examined
@@ -130,10 +130,7 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
         Some(setting) => Finding::failed(
             "durability",
             format!("{setting}: a power cut may take back what Stripe was told is kept"),
-            match kind {
-                "SQLite" => "put the database on a local file system",
-                _ => "set fsync and synchronous_commit to on",
-            },
+            "set fsync and synchronous_commit to on",
         ),
     });
     findings.push(match time {

@@ -175,7 +175,7 @@ async fn metrics_show_the_census_with_zeros() {
     billhook_runs{status="deferred"} 0
     billhook_runs{status="running"} 0
     billhook_runs{status="waiting"} 2
-    # HELP billhook_messages Messages that are not over, by status.
+    # HELP billhook_messages Messages that are not over or need a person, by status.
     # TYPE billhook_messages gauge
     billhook_messages{status="failed"} 0
     billhook_messages{status="held"} 0
@@ -183,6 +183,12 @@ async fn metrics_show_the_census_with_zeros() {
     billhook_messages{status="sending"} 0
     billhook_messages{status="unknown"} 0
     "#);
+}
+
+#[tokio::test]
+async fn metrics_of_a_store_that_cannot_be_counted_are_what_the_process_counted() {
+    let server = Server::new();
     server.store.held().broken = true;
-    assert_eq!(server.ask(plain("/metrics")).await.status, StatusCode::OK);
+    let answer = server.ask(plain("/metrics")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""));
 }

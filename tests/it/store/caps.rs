@@ -17,6 +17,7 @@ on_both!(
     two_processes_share_the_cap_of_a_playbook,
     one_address_counts_whoever_has_it,
     a_flood_is_spread_over_the_hours,
+    what_waits_for_another_cap_takes_no_slot_of_a_flood,
     a_cap_of_nothing_lets_nothing_go,
     what_waits_goes_when_its_cap_is_raised,
     what_did_not_leave_does_not_count,
@@ -183,6 +184,39 @@ async fn a_flood_is_spread_over_the_hours(bench: Bench) {
         bench.clock.advance(hour);
         assert_eq!(go(&store).await, sent);
     }
+}
+
+async fn what_waits_for_another_cap_takes_no_slot_of_a_flood(bench: Bench) {
+    let narrow = CapsConfig {
+        mails_per_playbook_per_hour: 2,
+        mails_per_customer_per_day: 1,
+        ..policy().caps
+    };
+    let store = bench.process_with(with(narrow)).await;
+    for (customer, intent) in [("cus_1", "pi_1"), ("cus_2", "pi_2")] {
+        queue(&bench, &Wanted::mail(customer, intent)).await;
+    }
+    assert_eq!(go(&store).await, 2);
+    for (customer, intent) in [("cus_1", "pi_3"), ("cus_2", "pi_4")] {
+        queue(&bench, &Wanted::mail(customer, intent)).await;
+    }
+    assert_eq!(go(&store).await, 0);
+    let tomorrow = shown(&store, "pi_3").await.reason.unwrap();
+    assert!(
+        tomorrow.starts_with("caps.mails_per_customer_per_day"),
+        "{tomorrow}"
+    );
+    // Nobody else has mails of this hour, so the next hour is free for whoever is new.
+    for (customer, intent) in [("cus_3", "pi_5"), ("cus_4", "pi_6"), ("cus_5", "pi_7")] {
+        queue(&bench, &Wanted::mail(customer, intent)).await;
+    }
+    assert_eq!(go(&store).await, 0);
+    for sent in [2, 1, 0] {
+        bench.clock.advance(Duration::from_hours(1));
+        assert_eq!(go(&store).await, sent);
+    }
+    bench.clock.advance(DAY);
+    assert_eq!(go(&store).await, 2, "tomorrow's");
 }
 
 async fn a_cap_of_nothing_lets_nothing_go(bench: Bench) {

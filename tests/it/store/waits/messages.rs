@@ -32,7 +32,7 @@ async fn a_mail_waits_for_its_first_contact_and_for_room(bench: Bench) {
     assert_eq!(
         message_waits(&bench).await,
         format!(
-            "waits until {}, and expires at {} (first_contact: this address has never paid, the payment may still go through)",
+            "waits until {}, and expires at {} (first_contact: this customer has never paid, the payment may still go through)",
             at(610),
             at(10 + 72 * 3600)
         )

@@ -1,0 +1,236 @@
+//! How both databases go about the statements that must not walk a table, with many rows in it that nobody asks for.
+
+use std::collections::BTreeMap;
+
+use billhook::store::{EventFilter, Page, Store};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+
+use crate::support::bench::Bench;
+
+on_both!(
+    what_is_counted_listed_and_capped_comes_from_an_index,
+    every_status_is_counted_and_listed,
+);
+
+/// What most rows are, and a few of everything that is counted or listed.
+const MANY: &[&str] = &[
+    "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+        INSERT INTO events (id, account, livemode, type, endpoint, created, received_at, customer, lane, status, occurrence) \
+        SELECT 'evt_' || n, '', 0, 'invoice.paid', '', n, n, 'cus_' || (n % 5000), 'cus_' || (n % 5000), \
+            CASE n % 500 WHEN 0 THEN 'dead' WHEN 1 THEN 'retrying' WHEN 2 THEN 'applied' WHEN 3 THEN 'pending' ELSE 'done' END, 'occ_' || n FROM n",
+    "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+        INSERT INTO messages (id, effect_key, account, livemode, event, run, occurrence, playbook, purpose, channel, customer, recipient, recipient_key, \
+            message_id, subject, text, status, waits_for_cap, not_before, expires_at, created_at, tried_at) \
+        SELECT 'msg_' || n, 'key_' || n, '', 0, 'evt_' || n, 'run_' || n, 'occ_' || n, 'payment_failed', 'payment_failed', 'email', 'cus_' || (n % 5000), \
+            'a@example.com', 'key_' || (n % 5000), '<' || n || '>', 'A subject', 'A text', \
+            CASE n % 500 WHEN 0 THEN 'unknown' WHEN 1 THEN 'failed' WHEN 2 THEN 'pending' WHEN 3 THEN 'sending' WHEN 4 THEN 'held' ELSE 'sent' END, \
+            CASE n % 500 WHEN 2 THEN 'playbook' END, n, n, n, CASE n % 500 WHEN 2 THEN NULL ELSE n END FROM n",
+];
+
+/// A statement, and for each of the tables that it reads the indexes that it may find rows by.
+const FOUND_BY: &[(&str, &str, &[&str])] = &[
+    (
+        "summary",
+        "EVENTS",
+        &["events_due", "events_unapplied_of_lane", "events_of_status"],
+    ),
+    ("summary", "DEAD", &["events_of_status"]),
+    ("summary", "MESSAGES", &["messages_due", "messages_unsent"]),
+    ("summary", "SENDABLE", &["messages_due"]),
+    ("examination", "DEAD", &["events_of_status"]),
+    ("examination", "UNKNOWN", &["messages_unsent"]),
+    (
+        "examination",
+        "NO_CHANNEL",
+        &["messages_expiring", "messages_due"],
+    ),
+    (
+        "read",
+        "EVENTS_UNAPPLIED",
+        &["events_due", "events_unapplied_of_lane"],
+    ),
+    ("read", "EVENTS_UNDONE", &["events_of_status"]),
+    ("read", "MESSAGES_WAITING", &["messages_due"]),
+    ("read", "MESSAGES_UNSENT", &["messages_unsent"]),
+    ("caps", "OF_CUSTOMER", &["messages_of_customer"]),
+    ("caps", "OF_RECIPIENT", &["messages_of_recipient"]),
+    ("caps", "OF_PLAYBOOK", &["messages_of_playbook"]),
+    (
+        "caps",
+        "QUEUE_OF_PLAYBOOK",
+        &["messages_of_playbook", "messages_queued"],
+    ),
+];
+
+async fn what_is_counted_listed_and_capped_comes_from_an_index(bench: Bench) {
+    let mut planner = Planner::over(&bench).await;
+    for (file, name, indexes) in FOUND_BY {
+        let sql = bench.store.statement(file, name).unwrap();
+        let steps = planner.steps(sql).await;
+        let read = steps.iter().filter(|step| reads(step));
+        let by_index = |step: &&String| indexes.iter().any(|index| uses(step, index));
+        let (found, walked): (Vec<_>, Vec<_>) = read.partition(by_index);
+        assert!(
+            !found.is_empty() && walked.is_empty(),
+            "{file}/{name}: {walked:?} in\n{}",
+            steps.join("\n")
+        );
+    }
+}
+
+async fn every_status_is_counted_and_listed(bench: Bench) {
+    Planner::over(&bench).await;
+    let census = bench.store.census().await.unwrap();
+    let forty = |statuses: &[&str]| -> BTreeMap<String, u64> {
+        let counts = statuses.iter().map(|status| ((*status).to_owned(), 40));
+        counts.collect()
+    };
+    let events = ["pending", "retrying", "applied", "dead"];
+    let messages = ["pending", "sending", "unknown", "failed", "held"];
+    assert_eq!(census.events, forty(&events));
+    assert_eq!(census.messages, forty(&messages));
+    for status in events.into_iter().chain(["done"]) {
+        let filter = EventFilter {
+            status: Some(status.to_owned()),
+            ..EventFilter::default()
+        };
+        let page = |after| bench.store.events(&filter, after);
+        let first = page(&Page {
+            starting_after: None,
+            limit: 2,
+        })
+        .await
+        .unwrap()
+        .data;
+        let after = Some(first[1].id.clone());
+        let next = page(&Page {
+            starting_after: after,
+            limit: 2,
+        })
+        .await
+        .unwrap()
+        .data;
+        let rows = first.iter().chain(&next);
+        newest_first(
+            rows.map(|row| (row.id.as_str(), row.status.as_str())),
+            status,
+        );
+    }
+    for status in messages.into_iter().chain(["sent"]) {
+        let page = |after| bench.store.messages(Some(status), after);
+        let first = page(&Page {
+            starting_after: None,
+            limit: 2,
+        })
+        .await
+        .unwrap()
+        .data;
+        let after = Some(first[1].id.clone());
+        let next = page(&Page {
+            starting_after: after,
+            limit: 2,
+        })
+        .await
+        .unwrap()
+        .data;
+        let rows = first.iter().chain(&next);
+        newest_first(
+            rows.map(|row| (row.id.as_str(), row.status.as_str())),
+            status,
+        );
+    }
+}
+
+/// Two pages of two rows: all have the status, and the numbers in their ids fall.
+fn newest_first<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>, status: &str) {
+    let rows: Vec<_> = rows.collect();
+    let number = |id: &str| -> u32 { id.split_once('_').unwrap().1.parse().unwrap() };
+    let numbers: Vec<u32> = rows.iter().map(|(id, _)| number(id)).collect();
+    assert!(rows.iter().all(|(_, found)| *found == status), "{rows:?}");
+    assert!(numbers.len() == 4 && numbers[0] > 19_000, "{rows:?}");
+    assert!(
+        numbers.is_sorted_by(|newer, older| newer > older),
+        "{rows:?}"
+    );
+}
+
+/// Whether a step of a plan reads one of the two tables, other than a single row by its key.
+fn reads(step: &str) -> bool {
+    let words = [
+        "SCAN ",
+        "SEARCH ",
+        "Seq Scan on ",
+        "Index Scan ",
+        "Index Only Scan ",
+    ];
+    words.iter().any(|word| step.contains(word))
+        && ["events", "messages"]
+            .iter()
+            .any(|table| step.contains(table))
+        && !["autoindex", "_pkey"].iter().any(|key| step.contains(key))
+}
+
+/// Whether a step goes by this very index.
+fn uses(step: &str, index: &str) -> bool {
+    step.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|word| word == index)
+}
+
+/// Asks a database with many rows how it would run a statement whose arguments it does not know.
+enum Planner {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Planner {
+    async fn over(bench: &Bench) -> Self {
+        if bench.is_postgres() {
+            let mut db = PgConnection::connect(&bench.url).await.unwrap();
+            for sql in MANY {
+                db.execute(*sql).await.unwrap();
+            }
+            // The server does so by itself, some time after the rows came.
+            db.execute("ANALYZE").await.unwrap();
+            db.execute("SET plan_cache_mode = force_generic_plan")
+                .await
+                .unwrap();
+            Self::Postgres(db)
+        } else {
+            let mut db = SqliteConnection::connect(&bench.url).await.unwrap();
+            for sql in MANY {
+                db.execute(*sql).await.unwrap();
+            }
+            Self::Sqlite(db)
+        }
+    }
+
+    async fn steps(&mut self, sql: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(db) => {
+                let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+                let rows: Vec<(i64, i64, i64, String)> =
+                    sqlx::query_as(explain).fetch_all(db).await.unwrap();
+                rows.into_iter().map(|(_, _, _, step)| step).collect()
+            }
+            Self::Postgres(db) => {
+                let most = (1..=9)
+                    .take_while(|n| sql.contains(&format!("${n}")))
+                    .count();
+                let nulls = match most {
+                    0 => String::new(),
+                    most => format!("({})", vec!["NULL"; most].join(", ")),
+                };
+                let prepare = AssertSqlSafe(format!("PREPARE asked AS {sql}"));
+                sqlx::raw_sql(prepare).execute(&mut *db).await.unwrap();
+                let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE asked{nulls}"));
+                let rows: Vec<(String,)> = sqlx::query_as(explain)
+                    .persistent(false)
+                    .fetch_all(&mut *db)
+                    .await
+                    .unwrap();
+                db.execute("DEALLOCATE asked").await.unwrap();
+                rows.into_iter().map(|(step,)| step).collect()
+            }
+        }
+    }
+}
