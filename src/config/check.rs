@@ -164,12 +164,6 @@ impl Config {
                 "write at least 100ms: a shorter one ends while its work is being done",
             );
         }
-        if self.follow_up.first_contact_delay >= self.outbox.expire {
-            return refuse(
-                "follow_up.first_contact_delay",
-                "it must be shorter than outbox.expire, or no such mail would ever go",
-            );
-        }
         if self.worker.poll >= self.worker.lease {
             return refuse("worker.lease", "it must be longer than worker.poll");
         }

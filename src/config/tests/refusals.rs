@@ -161,11 +161,6 @@ fn values_that_do_not_go_together_are_refused() {
         ("BILLHOOK__WORKER__LEASE", "1s", "longer than worker.poll"),
         ("BILLHOOK__WORKER__LEASE", "30ms", "at least 100ms"),
         (
-            "BILLHOOK__FOLLOW_UP__FIRST_CONTACT_DELAY",
-            "72h",
-            "shorter than outbox.expire",
-        ),
-        (
             "DATABASE_URL",
             "sqlite://b.db?mode=ro",
             "`database.url` in environment variable DATABASE_URL: an address of SQLite takes no parameters",

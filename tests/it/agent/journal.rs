@@ -229,7 +229,7 @@ async fn two_runs_of_one_customer_never_overlap() {
 async fn a_run_that_takes_long_is_not_taken_over() {
     let model = Arc::new(Slow::default());
     let settings = [
-        ("BILLHOOK__WORKER__LEASE", "90ms"),
+        ("BILLHOOK__WORKER__LEASE", "120ms"),
         ("BILLHOOK__WORKER__POLL", "10ms"),
     ];
     let app = TestApp::with(&settings, model.clone()).await;
@@ -238,7 +238,7 @@ async fn a_run_that_takes_long_is_not_taken_over() {
     app.drain().await;
     app.clock.advance(Duration::from_secs(61));
     let looking = async {
-        // The lease is renewed every 30 ms; on the stopped clock it would end after 90.
+        // The lease is renewed every 40 ms; on the stopped clock it would end after 120.
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(45)).await;
             if model.inside.load(Ordering::SeqCst) == 1 {
