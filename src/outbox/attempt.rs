@@ -150,15 +150,16 @@ impl Dispatcher {
     /// because nobody could write it down. Meanwhile the message's lease is renewed, and while not even that is possible,
     /// nothing is claimed.
     async fn settle(&self, message: &ClaimedMessage, outcome: SendOutcome, stop: &Stop) {
-        let word = match &outcome {
-            SendOutcome::Sent => "sent",
-            SendOutcome::Retry { .. } => "retry",
-            SendOutcome::Failed { .. } => "failed",
-            SendOutcome::Unknown { .. } => "unknown",
+        let (word, reason) = match &outcome {
+            SendOutcome::Sent => ("sent", None),
+            SendOutcome::Retry { reason, .. } => ("retry", Some(reason)),
+            SendOutcome::Failed { reason } => ("failed", Some(reason)),
+            SendOutcome::Unknown { reason } => ("unknown", Some(reason)),
         };
         metrics::counter!("billhook_messages_total", "channel" => message.channel.as_str(), "outcome" => word).increment(1);
-        if word != "sent" {
-            tracing::warn!(message.id = %message.id, outcome = word, attempt = message.attempts + 1, "a message did not go out");
+        if let Some(reason) = reason {
+            // In our words, without addresses and texts.
+            tracing::warn!(message.id = %message.id, outcome = word, attempt = message.attempts + 1, %reason, "a message did not go out");
         }
         let mut limbo = None;
         loop {

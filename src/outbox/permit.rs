@@ -3,10 +3,12 @@
 //! Whoever sends asks this and knows neither a store nor a lease. Without a permit nothing may be handed over; once a
 //! message is handed over, the end of its permit changes nothing any more.
 
+use std::future::{Future as _, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Of a lease the last sixth is never used: timers are late, and clocks do not run at one speed.
@@ -67,6 +69,19 @@ impl Permit {
 
 fn certain(asked: Instant, lease: Duration) -> Instant {
     asked + lease / 6 * SIXTHS
+}
+
+/// Ends at a moment. Told by the clock itself, because a process that wakes after it has slept runs before its timers do.
+pub(super) async fn reached(moment: Instant) {
+    let mut timer = std::pin::pin!(sleep_until(moment));
+    poll_fn(|context| {
+        if Instant::now() >= moment {
+            Poll::Ready(())
+        } else {
+            timer.as_mut().poll(context)
+        }
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -20,14 +20,14 @@ use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::{Response, Severity};
 use secrecy::SecretString;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::idle::{Idle, Line};
 pub use self::url::SmtpUrlError;
 use self::url::{Server, Tls};
 use super::send::{Mailer, OutgoingMail, SendError, Sent};
-use super::{Permit, message};
+use super::{Permit, message, permit};
 use crate::clock::Clock;
 
 /// How long a connection that was kept may take to prove that it lives; a new one costs little more.
@@ -228,6 +228,7 @@ impl SmtpMailer {
         if most.is_zero() {
             return Err(SendError::Withdrawn);
         }
+        let end = Instant::now() + most;
         let dot = AtomicBool::new(false);
         let message = connection.message_iter(UntilDot {
             rest: Some(bytes),
@@ -238,7 +239,7 @@ impl SmtpMailer {
         let (answer, stopped) = tokio::select! {
             biased;
             () = permit.withdrawn() => (None, SendError::Withdrawn),
-            () = sleep(most) => (None, SendError::transient("the mail server did not take the message in time")),
+            () = permit::reached(end) => (None, SendError::transient("the mail server did not take the message in time")),
             answer = message.as_mut() => (Some(answer), SendError::Withdrawn),
         };
         let answer = match answer {

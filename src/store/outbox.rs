@@ -12,9 +12,9 @@ use crate::clock::micros;
 use crate::guardrails::precondition::{Purpose, fallen, fallen_for_notice};
 
 statements! {
-    EXPIRE: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE id IN ( \
+    EXPIRE: "UPDATE messages SET status = 'expired', reason = 'not sent in time' || coalesce(': ' || reason, '') WHERE id IN ( \
             SELECT id FROM messages WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) RETURNING effect_key",
-        postgres: "UPDATE messages SET status = 'expired', reason = coalesce(reason, 'not sent in time') WHERE id = ANY (ARRAY( \
+        postgres: "UPDATE messages SET status = 'expired', reason = 'not sent in time' || coalesce(': ' || reason, '') WHERE id = ANY (ARRAY( \
             SELECT id FROM messages WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING effect_key";
     EXPIRE_EFFECTS: "UPDATE effects SET status = 'expired' WHERE effect_key IN (SELECT value FROM json_each($1))",
         postgres: "UPDATE effects SET status = 'expired' WHERE effect_key = ANY (ARRAY(SELECT value FROM json_each($1)))";

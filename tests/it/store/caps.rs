@@ -247,7 +247,9 @@ async fn a_cap_of_nothing_lets_nothing_go(bench: Bench) {
             (ended.status.as_str(), ended.reason.as_deref()),
             (
                 "expired",
-                Some("caps.mails_per_customer_per_day = 0: no room for customer cus_1")
+                Some(
+                    "not sent in time: caps.mails_per_customer_per_day = 0: no room for customer cus_1"
+                )
             )
         );
     }
