@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use billhook_tools::{Context, Currency, Exponents, Money};
+use billhook_tools::{Context, Currency, Exponents, Flow, Money};
 use serde_json::{Value, json};
 
 use crate::agent::prompts::{FALLBACK_LANGUAGE, LINK_PLACEHOLDER, Prompts, primary_language};
@@ -32,6 +32,20 @@ pub struct Settings {
     pub winback_delay: Duration,
     /// Stripe's exponents with the configuration's overrides.
     pub exponents: Exponents,
+}
+
+impl Settings {
+    /// Whether an amount is over `sales.high_value` of its currency.
+    ///
+    /// A notice that money is worth is never dropped because of a code: one without a threshold of its own is measured by
+    /// the default, and what cannot be a code at all is too, in the units it was counted in.
+    pub fn is_high_value(&self, minor: i64, code: &str) -> bool {
+        let threshold = i64::try_from(self.high_value.threshold(code)).unwrap_or(i64::MAX);
+        match Currency::new(code) {
+            Ok(currency) => Money::new(minor, currency).exceeds_major(threshold, &self.exponents),
+            Err(_) => minor > threshold,
+        }
+    }
 }
 
 /// Which run it is.
@@ -106,15 +120,11 @@ impl Brief {
                 .ok()
                 .map(|currency| Money::new(*minor, currency))
         });
-        let high_value = amount.is_some_and(|amount| {
-            let threshold = i64::try_from(settings.high_value.threshold(amount.currency.as_str()))
-                .unwrap_or(i64::MAX);
-            // A currency whose minor unit nobody knows is not compared by guess.
-            amount
-                .exceeds_major(threshold, &settings.exponents)
-                .unwrap_or(false)
-        });
-        let shown = amount.map(|amount| amount.display(&locale, &settings.exponents));
+        let high_value = occurrence
+            .amount
+            .as_ref()
+            .is_some_and(|(minor, code)| settings.is_high_value(*minor, code));
+        let shown = amount.map(|amount| amount.display(Flow::Charge, &locale, &settings.exponents));
         let link = invoice
             .filter(|_| subject.purpose.is_failure())
             .and_then(|row| row.text("hosted_invoice_url"))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use billhook_tools::{Currency, Exponents, Money};
+use billhook_tools::{Currency, Exponents, Flow, Money};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -209,10 +209,13 @@ fn known(event: &Event, config: &Config) -> Vec<(&'static str, Value)> {
         let exponents = exponents(config);
         let code = amount.currency.as_str().to_owned();
         let threshold = i64::try_from(config.sales.high_value.threshold(&code)).unwrap_or(i64::MAX);
-        known.push(("amount", json!(amount.display(&locale, &exponents))));
+        known.push((
+            "amount",
+            json!(amount.display(Flow::Charge, &locale, &exponents)),
+        ));
         known.push((
             "high_value",
-            json!(amount.exceeds_major(threshold, &exponents).unwrap_or(false)),
+            json!(amount.exceeds_major(threshold, &exponents)),
         ));
         if let Some(exponent) = exponents.of(amount.currency) {
             known.push(("amount_major", json!(major(amount.amount, exponent))));

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use billhook_tools::{OrderChange, Priority, Proposal};
+use billhook_tools::{Flow, OrderChange, Priority, Proposal};
 use serde_json::json;
 
 use super::decide::{Deciding, Undecided};
@@ -182,9 +182,13 @@ impl Deciding {
         // Sales read amounts as the business writes them, whatever the customer's locale.
         field(
             "Amount",
-            brief
-                .amount
-                .map(|amount| amount.display(&self.settings.locale, &self.settings.exponents)),
+            brief.amount.map(|amount| {
+                amount.display(
+                    Flow::Charge,
+                    &self.settings.locale,
+                    &self.settings.exponents,
+                )
+            }),
         );
         field("Customer", brief.bound.customer.clone());
         field("Order", brief.bound.order.clone());

@@ -20,7 +20,7 @@ pub mod tool;
 pub mod update_order;
 
 pub use facts::{Facts, FactsError, Payment};
-pub use money::{Currency, Exponents, Money, MoneyError};
+pub use money::{Currency, Exponents, Flow, Money, MoneyError};
 pub use proposal::{Campaign, OrderChange, OrderNote, Priority, Proposal};
 pub use schema::{SchemaError, strict};
 pub use tool::{Context, Contract, Effect, Outcome, Tool, ToolError};

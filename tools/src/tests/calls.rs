@@ -155,7 +155,7 @@ fn history_asks_for_the_contexts_customer_and_keeps_to_the_limit() {
     assert_eq!(*facts.asked.lock().unwrap(), ["self true cus_1 2"]);
     assert_eq!(
         outcome.result,
-        json!({"payments": [
+        json!({"paid": [{"amount": 2198, "currency": "usd"}], "payments": [
             {"id": "pi_0", "status": "succeeded", "amount": {"amount": 1099, "currency": "usd"},
                 "created": 1_700_000_000, "decline_code": null},
             {"id": "pi_1", "status": "succeeded", "amount": {"amount": 1099, "currency": "usd"},
