@@ -58,9 +58,18 @@ impl Deciding {
                 };
                 Action::Send(Box::new(self.mail(&prose, brief, purpose, message_id)?))
             }
-            Proposal::NotifySales { priority, summary } => Action::Send(Box::new(
-                self.notice(*priority, summary, brief, purpose, message_id),
-            )),
+            Proposal::NotifySales { priority, summary } => {
+                let to = (Channel::Sales, *priority);
+                Action::Send(Box::new(
+                    self.notice(to, summary, brief, purpose, message_id),
+                ))
+            }
+            Proposal::NotifyFinance { priority, summary } => {
+                let to = (Channel::Finance, *priority);
+                Action::Send(Box::new(
+                    self.notice(to, summary, brief, purpose, message_id),
+                ))
+            }
             Proposal::ScheduleWinback {
                 subscription,
                 delay_days,
@@ -169,7 +178,7 @@ impl Deciding {
 
     fn notice(
         &self,
-        priority: Priority,
+        (channel, priority): (Channel, Priority),
         summary: &str,
         brief: &Brief,
         purpose: Purpose,
@@ -179,7 +188,7 @@ impl Deciding {
         let mut field = |name: &str, value: Option<String>| {
             fields.extend(value.map(|value| (name.to_owned(), value)));
         };
-        // Sales read amounts as the business writes them, whatever the customer's locale.
+        // Colleagues read amounts as the business writes them, whatever the customer's locale.
         field(
             "Amount",
             brief.amount.map(|amount| {
@@ -202,7 +211,7 @@ impl Deciding {
         };
         let rendered = render_notice(&notice);
         NewMessage {
-            channel: Channel::Sales,
+            channel,
             purpose,
             recipient: None,
             message_id,
@@ -211,7 +220,7 @@ impl Deciding {
             html: None,
             notice: Some(rendered.chat),
             first_contact: false,
-            reason: self.no_sales_channel.clone(),
+            reason: self.no_way.get(&channel).cloned(),
         }
     }
 }

@@ -11,6 +11,8 @@ mod arguments;
 pub mod facts;
 pub mod get_payment_history;
 pub mod money;
+mod notice;
+pub mod notify_finance;
 pub mod notify_sales;
 pub mod proposal;
 pub mod schedule_winback;
@@ -32,6 +34,7 @@ pub fn all() -> Vec<Box<dyn Tool>> {
         Box::new(get_payment_history::GetPaymentHistory),
         Box::new(send_email::SendEmail),
         Box::new(notify_sales::NotifySales),
+        Box::new(notify_finance::NotifyFinance),
         Box::new(schedule_winback::ScheduleWinback),
     ]
 }
