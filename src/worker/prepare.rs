@@ -8,7 +8,8 @@ use billhook_tools::{Flow, OrderChange, Priority, Proposal};
 use serde_json::json;
 
 use super::decide::{Deciding, Undecided};
-use crate::agent::brief::Brief;
+use crate::agent::brief::{Brief, Dispute, date};
+use crate::agent::prompts::primary_language;
 use crate::clock::Timestamp;
 use crate::guardrails::limits::prose::Refusal;
 use crate::guardrails::limits::rendered::check_rendered;
@@ -199,12 +200,24 @@ impl Deciding {
                 )
             }),
         );
+        let language = primary_language(&self.settings.locale);
+        for (name, value) in brief
+            .dispute
+            .iter()
+            .flat_map(|d| d.fields(|at| date(at, &language)))
+        {
+            field(name, Some(value));
+        }
         field("Customer", brief.bound.customer.clone());
         field("Order", brief.bound.order.clone());
         field("Subscription", brief.bound.subscription.clone());
         field("Mode", (!brief.bound.livemode).then(|| "test".to_owned()));
         let notice = Notice {
-            title: title(purpose).to_owned(),
+            title: brief
+                .dispute
+                .as_ref()
+                .map_or(title(purpose), Dispute::title)
+                .to_owned(),
             priority,
             summary: summary.to_owned(),
             fields,
@@ -233,5 +246,7 @@ fn title(purpose: Purpose) -> &'static str {
         Purpose::SubscriptionPastDue => "Subscription past due",
         Purpose::SubscriptionEnded => "Subscription ended",
         Purpose::WinbackDue => "Win-back due",
+        Purpose::DisputeOpened => "Payment disputed",
+        Purpose::TrialEnding => "Trial ending",
     }
 }

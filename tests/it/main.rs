@@ -12,6 +12,8 @@ mod cli;
 #[cfg(test)]
 mod convergence;
 #[cfg(test)]
+mod disputes;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod faults;
@@ -29,3 +31,5 @@ mod serve;
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trials;

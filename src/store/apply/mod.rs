@@ -127,6 +127,13 @@ impl SqlStore {
             let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
             let new_links =
                 graph::insert(&mut tx, &claimed.account, claimed.livemode, &work.links).await?;
+            graph::insert(
+                &mut tx,
+                &claimed.account,
+                claimed.livemode,
+                &graph.of_customers(),
+            )
+            .await?;
             stale |= write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
             (occurrence, open) = self
                 .join_occurrences(&mut tx, claimed, work, &graph, new_links)

@@ -2,7 +2,7 @@
 //! knows.
 //!
 //! Separators, groups and shapes are those of the common locale data (CLDR 48, cldr.unicode.org) for the languages that
-//! Stripe's pages speak (docs.stripe.com/js/appendix/supported_locales), always with the digits 0 to 9. Symbols are fewer
+//! Stripe's pages speak (`docs.stripe.com/js/appendix/supported_locales`), always with the digits 0 to 9. Symbols are fewer
 //! than CLDR's: one is used only where it can mean one currency to that reader, and elsewhere the code stands. No crate
 //! is used for this: ICU4X has the numbers in a stable crate, but symbols and shapes of currencies only in one that calls
 //! itself unstable, with the data of everything else it tries out.
@@ -77,7 +77,7 @@ const fn style(shape: Shape, group: char, decimal: char) -> Style {
 }
 
 impl Style {
-    const fn from_five(self) -> Self {
+    const fn grouped_from_five(self) -> Self {
         Self {
             groups: Groups::ThreesFromFive,
             ..self
@@ -153,13 +153,15 @@ impl Style {
                 }
                 "ar" | "co" | "uy" | "py" => style(Shape::BeforeWithSpace, '.', ','),
                 "cl" | "ec" => style(Shape::BeforeMinusJoined, '.', ','),
-                _ => POINT_LAST.from_five(),
+                _ => POINT_LAST.grouped_from_five(),
             },
-            "it" if region == "ch" => style(Shape::BeforeMinusJoined, RIGHT_QUOTE, '.').from_five(),
-            "it" => POINT_LAST.from_five(),
+            "it" if region == "ch" => {
+                style(Shape::BeforeMinusJoined, RIGHT_QUOTE, '.').grouped_from_five()
+            }
+            "it" => POINT_LAST.grouped_from_five(),
             "nl" => style(Shape::BeforeMinus, '.', ','),
             "pt" if matches!(region, "" | "br") => style(Shape::BeforeWithSpace, '.', ','),
-            "pt" => SPACE_LAST.from_five(),
+            "pt" => SPACE_LAST.grouped_from_five(),
             "sv" => SPACE_LAST
                 .with_minus_sign()
                 .of(Language::Nordic("sek", "kr")),
@@ -169,17 +171,17 @@ impl Style {
             "da" => POINT_LAST.of(Language::Nordic("dkk", "kr.")),
             "is" => POINT_LAST.of(Language::Nordic("isk", "kr.")),
             "fi" => SPACE_LAST.with_minus_sign().us_dollar(),
-            "pl" => SPACE_LAST.from_five().own("pln", "zł"),
+            "pl" => SPACE_LAST.grouped_from_five().own("pln", "zł"),
             "cs" => SPACE_LAST.own("czk", "Kč"),
-            "hu" => SPACE_LAST.from_five().own("huf", "Ft"),
+            "hu" => SPACE_LAST.grouped_from_five().own("huf", "Ft"),
             "uk" => SPACE_LAST.own("uah", "₴"),
             "ru" => SPACE_LAST.us_dollar().own("rub", "₽"),
-            "bg" => SPACE_LAST.from_five().own("bgn", "лв."),
+            "bg" => SPACE_LAST.grouped_from_five().own("bgn", "лв."),
             "sk" => SPACE_LAST,
             "lt" => SPACE_LAST.with_minus_sign(),
-            "lv" => SPACE_LAST.from_five().us_dollar(),
-            "et" => SPACE_LAST.from_five().with_minus_sign().us_dollar(),
-            "sl" => POINT_LAST.from_five().with_minus_sign().us_dollar(),
+            "lv" => SPACE_LAST.grouped_from_five().us_dollar(),
+            "et" => SPACE_LAST.grouped_from_five().with_minus_sign().us_dollar(),
+            "sl" => POINT_LAST.grouped_from_five().with_minus_sign().us_dollar(),
             "hr" => POINT_LAST.with_minus_sign(),
             "ro" | "vi" => POINT_LAST,
             "el" => POINT_LAST.us_dollar(),
@@ -191,7 +193,7 @@ impl Style {
             "ja" => COMMA_FIRST.us_dollar().of(Language::Japanese),
             "zh" => COMMA_FIRST.of(Language::Chinese),
             "ko" | "mt" => COMMA_FIRST,
-            "hi" => Style {
+            "hi" => Self {
                 groups: Groups::Indian,
                 ..COMMA_FIRST
             }

@@ -11,8 +11,10 @@ fn shown(amount: i64, code: &str, flow: Flow, locale: &str, exponents: &Exponent
         .replace('\u{2212}', "~")
 }
 
-/// Each line: amount, currency, then pairs of locale and text.
-fn check(flow: Flow, table: &[(i64, &str, &[(&str, &str)])]) {
+/// Locales, each with what its reader sees.
+type Readers<'a> = &'a [(&'a str, &'a str)];
+
+fn check(flow: Flow, table: &[(i64, &str, Readers<'_>)]) {
     for (amount, code, readers) in table {
         for (locale, expected) in *readers {
             assert_eq!(
@@ -112,7 +114,7 @@ fn a_payout_in_forints_or_taiwan_dollars_is_whole() {
 }
 
 #[test]
-fn amounts_read_as_the_locale_writes_them() {
+fn a_bare_dollar_is_the_readers_own() {
     check(
         Flow::Charge,
         &[
@@ -150,6 +152,15 @@ fn amounts_read_as_the_locale_writes_them() {
                 ],
             ),
             (1099, "mxn", &[("es-MX", "$10.99"), ("es", "10,99_MX$")]),
+        ],
+    );
+}
+
+#[test]
+fn amounts_read_as_the_locale_writes_them() {
+    check(
+        Flow::Charge,
+        &[
             (
                 1099,
                 "gbp",
