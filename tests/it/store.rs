@@ -42,6 +42,7 @@ mod settling;
 mod stops;
 mod waiting;
 mod waits;
+mod why;
 
 const LONG: Duration = Duration::from_mins(1);
 

@@ -4,12 +4,16 @@
 //! resolution of one second. So a row is never updated by an event: it is computed from all snapshots, and the order
 //! of arrival cannot matter.
 
+mod why;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::stripe::view::{Family, View};
+
+pub use self::why::{Superseded, superseded};
 
 use super::{lattice, rule_of};
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::lattice::{self, Move};
 use crate::guardrails::mandatory::snapshot::{Projection, Snapshot, project};
-use crate::store::database::{Transaction, args, list, statements};
+use crate::store::database::{Row, Transaction, args, list, statements};
 use crate::store::error::StoreError;
 use crate::stripe::view::{Family, View};
 
@@ -92,23 +92,8 @@ impl Rows<'_> {
                 )
                 .await?;
         }
-        let mut all = Vec::new();
-        for row in self
-            .tx
-            .rows(&SNAPSHOTS, args![self.account, self.livemode, kind, object])
-            .await?
-        {
-            all.push(Snapshot {
-                family: *family,
-                object: object.clone(),
-                event: row.text("event")?,
-                event_type: row.text("type")?,
-                api_version: row.text("api_version")?,
-                created: row.time("created")?,
-                fields: row.json("fields")?,
-                previous: row.json("previous")?,
-            });
-        }
+        let asked = args![self.account, self.livemode, kind, object];
+        let all = snapshots(*family, object, &self.tx.rows(&SNAPSHOTS, asked).await?)?;
         let projection = project(&all);
         let before = self.view(*family, object).await?;
         let customer = match family {
@@ -226,6 +211,27 @@ impl Rows<'_> {
             .await?
             .is_some())
     }
+}
+
+/// The snapshots of one object, as [`SNAPSHOTS`] finds them.
+pub(crate) fn snapshots(
+    family: Family,
+    object: &str,
+    rows: &[Row],
+) -> Result<Vec<Snapshot>, StoreError> {
+    let snapshot = |row: &Row| {
+        Ok(Snapshot {
+            family,
+            object: object.to_owned(),
+            event: row.text("event")?,
+            event_type: row.text("type")?,
+            api_version: row.text("api_version")?,
+            created: row.time("created")?,
+            fields: row.json("fields")?,
+            previous: row.json("previous")?,
+        })
+    };
+    rows.iter().map(snapshot).collect()
 }
 
 /// Tells the operator of a move that no table knows, or that Stripe makes to correct itself; it counts all the same.
