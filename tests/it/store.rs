@@ -41,6 +41,7 @@ mod resolve;
 mod schema;
 mod settling;
 mod stops;
+mod telling;
 mod waiting;
 mod waits;
 mod why;

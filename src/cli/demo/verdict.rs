@@ -11,7 +11,12 @@ pub(super) fn differences(played: &Played) -> Vec<String> {
     let mut wrong = Vec::new();
     answers(played, &mut wrong);
     mails(played, &mut wrong);
-    let notices = sorted(played.notices.iter().map(|notice| notice.event.as_str()));
+    let notices = sorted(
+        played
+            .notices
+            .iter()
+            .map(|notice| notice.event.as_deref().unwrap_or_default()),
+    );
     let told = ["evt_demo_14", "evt_demo_21"];
     if played.deciders().iter().any(|decider| *decider != "rules") {
         for event in told.iter().filter(|event| !notices.contains(event)) {

@@ -113,6 +113,7 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
         dead,
         unknown,
         no_channel,
+        untold,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -165,6 +166,11 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
             "notices without a way",
             *no_channel,
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
+        ),
+        waiting(
+            "untold objects",
+            *untold,
+            "`billhook outbox list --status failed` and `expired` say why (410: it wants no more); then `billhook app resend`",
         ),
     ]);
     findings
