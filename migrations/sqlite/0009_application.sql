@@ -68,3 +68,50 @@ CREATE TABLE former_objects (
     version INTEGER NOT NULL,
     PRIMARY KEY (account, livemode, kind, id)
 ) STRICT;
+
+-- What other programs may read, in a shape that stays: docs/views.md. The tables behind are billhook's own and change.
+CREATE VIEW billhook_customers AS
+    SELECT o.account, o.livemode, o.id, json_extract(o.data, '$.email') AS email, json_extract(o.data, '$.name') AS name, coalesce(json_extract(o.data, '$.deleted'), 0) AS deleted,
+        strftime('%Y-%m-%dT%H:%M:%SZ', o.created / 1000000, 'unixepoch') AS created, o.version
+    FROM objects o WHERE o.kind = 'customer';
+
+CREATE VIEW billhook_access AS
+    SELECT o.account, o.livemode, o.id AS customer, json_extract(o.data, '$.state') AS state, json_extract(o.data, '$.subscription') AS subscription, json_extract(o.data, '$.status') AS status,
+        strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.since'), 'unixepoch') AS past_due_since,
+        json_extract(o.data, '$.reason') AS reason, o.version
+    FROM objects o WHERE o.kind = 'access';
+
+CREATE VIEW billhook_orders AS
+    SELECT o.account, o.livemode, o.id, o.customer, json_extract(o.data, '$.status') AS status, json_extract(o.data, '$.amount') AS amount,
+        json_extract(o.data, '$.amount_refunded') AS amount_refunded, json_extract(o.data, '$.currency') AS currency,
+        EXISTS (SELECT 1 FROM holds h WHERE h.account = o.account AND h.livemode = o.livemode AND h.released_at IS NULL
+            AND h.ends_at > unixepoch('subsec') * 1000000
+            AND (h.order_id = o.id OR h.order_id IN (SELECT a.alias FROM order_aliases a
+                WHERE a.account = o.account AND a.livemode = o.livemode AND a.order_id = o.id))) AS on_hold,
+        strftime('%Y-%m-%dT%H:%M:%SZ', o.created / 1000000, 'unixepoch') AS created, o.version
+    FROM objects o WHERE o.kind = 'order';
+
+CREATE VIEW billhook_subscriptions AS
+    SELECT o.account, o.livemode, o.id, o.customer, json_extract(o.data, '$.status') AS status, json_extract(o.data, '$.plan') AS plan,
+        strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.current_period_end'), 'unixepoch') AS current_period_end,
+        coalesce(json_extract(o.data, '$.cancel_at_period_end'), 0) AS cancel_at_period_end,
+        CASE WHEN json_extract(o.data, '$.status') = 'past_due' THEN strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.past_due_since'), 'unixepoch') END AS past_due_since,
+        strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.ended_at'), 'unixepoch') AS ended_at,
+        strftime('%Y-%m-%dT%H:%M:%SZ', o.created / 1000000, 'unixepoch') AS created, o.version
+    FROM objects o WHERE o.kind = 'subscription';
+
+CREATE VIEW billhook_invoices AS
+    SELECT o.account, o.livemode, o.id, o.customer, json_extract(o.data, '$.subscription') AS subscription, json_extract(o.data, '$.status') AS status,
+        json_extract(o.data, '$.attempt_count') AS attempt_count, json_extract(o.data, '$.amount_due') AS amount_due,
+        json_extract(o.data, '$.amount_paid') AS amount_paid, json_extract(o.data, '$.currency') AS currency,
+        strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.next_payment_attempt'), 'unixepoch') AS next_payment_attempt,
+        strftime('%Y-%m-%dT%H:%M:%SZ', o.created / 1000000, 'unixepoch') AS created, o.version
+    FROM objects o WHERE o.kind = 'invoice';
+
+CREATE VIEW billhook_disputes AS
+    SELECT o.account, o.livemode, o.id, json_extract(o.data, '$.charge') AS charge, json_extract(o.data, '$.payment_intent') AS payment_intent,
+        json_extract(o.data, '$.status') AS status, json_extract(o.data, '$.reason') AS reason,
+        json_extract(o.data, '$.amount') AS amount, json_extract(o.data, '$.currency') AS currency,
+        strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.due_by'), 'unixepoch') AS due_by,
+        strftime('%Y-%m-%dT%H:%M:%SZ', o.created / 1000000, 'unixepoch') AS created, o.version
+    FROM objects o WHERE o.kind = 'dispute';

@@ -42,6 +42,7 @@ mod schema;
 mod settling;
 mod stops;
 mod telling;
+mod views;
 mod waiting;
 mod waits;
 mod why;
