@@ -44,7 +44,7 @@ pub(super) async fn look(config: &Config, clock: Arc<dyn Clock>) -> Vec<Finding>
         examined
     };
     match examined.await {
-        Ok(examination) => findings(clock.as_ref(), &examination),
+        Ok(examination) => findings(config, clock.as_ref(), &examination),
         Err(error) => vec![failure(config, &error)],
     }
 }
@@ -104,7 +104,7 @@ fn failure(config: &Config, error: &StoreError) -> Finding {
     }
 }
 
-fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
+fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
     // The whole, so that a new field is shown or left out on purpose.
     let Examination {
         version,
@@ -167,12 +167,14 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
             *no_channel,
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
         ),
-        waiting(
+    ]);
+    if config.app.webhook_url.is_some() {
+        findings.push(waiting(
             "untold objects",
             *untold,
             "`billhook outbox list --status failed` and `expired` say why (410: it wants no more); then `billhook app resend`",
-        ),
-    ]);
+        ));
+    }
     findings
 }
 
