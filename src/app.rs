@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::ways::shape;
 use self::ways::ways;
 use crate::agent::brief::Settings;
 use crate::agent::model::Model;
@@ -75,6 +76,8 @@ pub fn policy(config: &Config) -> Policy {
         attempts: config.retry.attempts,
         decide_by: config.follow_up.decide_by,
         database_timeout: config.database.timeout,
+        tells_application: config.app.webhook_url.is_some(),
+        access_grace: config.access.past_due_grace,
     }
 }
 
@@ -122,11 +125,13 @@ impl App {
         store: Arc<SqlStore>,
         model: Arc<dyn Model>,
     ) -> anyhow::Result<Self> {
+        let database = store.clone();
+        let store: Arc<dyn Store> = store;
         let parts = Parts {
-            store: store.clone(),
-            database: store,
+            ways: ways(config, &clock, &store)?,
+            store,
+            database,
             model,
-            ways: ways(config, &clock)?,
         };
         Self::over(config, clock, parts)
     }

@@ -4,6 +4,7 @@
 //! subcommand is one file in `cli/` and one line in [`Command`]; it never writes but through store verbs that the HTTP
 //! API offers too, and never prints a text that came from outside with its control characters.
 
+mod app;
 mod demo;
 mod doctor;
 mod event_types;
@@ -74,6 +75,9 @@ enum Command {
     /// Look at messages to customers and to the business's own people
     #[command(subcommand)]
     Outbox(outbox::Outbox),
+    /// Tell the business's own application
+    #[command(subcommand)]
+    App(app::App),
     /// Read, check and try out the prompts
     #[command(subcommand)]
     Prompts(prompts::Prompts),
@@ -157,6 +161,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::Send(send) => Box::pin(send.run(&around, output)).await,
         Command::Events(events) => events.run(&around, output).await,
         Command::Outbox(outbox) => outbox.run(&around, output).await,
+        Command::App(app) => app.run(&around, output).await,
         Command::Prompts(prompts) => prompts.run(&around, output),
         Command::Tools(tools) => tools.run(output),
         Command::Doctor => Box::pin(doctor::run(&around, output)).await,

@@ -25,9 +25,9 @@ use thiserror::Error;
 use layers::Layers;
 
 pub use sections::{
-    AccessConfig, BusinessConfig, CapsConfig, DatabaseConfig, EmailConfig, FollowUpConfig,
-    HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig, MoneyConfig, NotifyConfig,
-    OutboxConfig, PromptsConfig, RedisConfig, RetryConfig, SalesConfig, ServerConfig,
+    AccessConfig, AppConfig, BusinessConfig, CapsConfig, DatabaseConfig, EmailConfig,
+    FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig, MoneyConfig,
+    NotifyConfig, OutboxConfig, PromptsConfig, RedisConfig, RetryConfig, SalesConfig, ServerConfig,
     TelemetryConfig, WinbackConfig, WorkerConfig,
 };
 pub use span::{Span, SpanError};
@@ -55,6 +55,8 @@ pub struct Config {
     pub email: EmailConfig,
     /// Chat webhooks of the business's own people.
     pub notify: NotifyConfig,
+    /// What the business's own application is told.
+    pub app: AppConfig,
     /// What mails say of the business.
     pub business: BusinessConfig,
     /// Links that may stand in mails.

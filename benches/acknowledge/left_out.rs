@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use billhook::store::{
-    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
-    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
-    ToolCallRecord,
+    About, Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance,
+    Delivery, EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep,
+    ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried, RunInput,
+    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -34,6 +34,10 @@ impl Store for NoDatabase {
     }
 
     async fn apply_event(&self, _: &ClaimedEvent) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn observe(&self, _: &Observation) -> Result<Observed, StoreError> {
         Err(StoreError::Contended)
     }
 
@@ -91,6 +95,10 @@ impl Store for NoDatabase {
     }
 
     async fn renew_message(&self, _: &ClaimedMessage, _: Duration) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn current_row(&self, _: &About) -> Result<Option<ObjectRow>, StoreError> {
         Err(StoreError::Contended)
     }
 

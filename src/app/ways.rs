@@ -1,4 +1,4 @@
-//! The ways out: what the configuration says of mail and chat, as what sends.
+//! The ways out: what the configuration says of mail, chat and the application, as what sends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +8,15 @@ use secrecy::SecretString;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::outbox::{ChatWebhook, EmlFolder, Mailer, SmtpMailer, Way};
-use crate::store::Channel;
+use crate::http::shapes;
+use crate::outbox::{AppWebhook, ChatWebhook, EmlFolder, Mailer, Shape, SmtpMailer, Telling, Way};
+use crate::store::{Channel, Store};
 
 /// How each channel's messages leave. A channel without a way keeps its messages, where they are shown.
 pub(super) fn ways(
     config: &Config,
     clock: &Arc<dyn Clock>,
+    store: &Arc<dyn Store>,
 ) -> anyhow::Result<BTreeMap<Channel, Way>> {
     let (mailer, repeatable): (Arc<dyn Mailer>, bool) = match &config.email.smtp_url {
         Some(url) => {
@@ -63,6 +65,18 @@ pub(super) fn ways(
             );
         }
     }
+    if let Some(url) = &config.app.webhook_url {
+        let url = SecretString::from(url.expose().to_owned());
+        let webhook = AppWebhook::new(url, &config.app.webhook_secrets, clock.clone())
+            .context("the application's webhook")?;
+        let telling = Telling::new(
+            store.clone(),
+            clock.clone(),
+            shape(config),
+            Arc::new(webhook),
+        );
+        ways.insert(Channel::App, Way::App(telling));
+    }
     Ok(ways)
 }
 
@@ -76,4 +90,10 @@ pub(super) fn missing(ways: &BTreeMap<Channel, Way>) -> BTreeMap<Channel, String
     .filter(|(channel, _)| !ways.contains_key(channel))
     .map(|(channel, keys)| (channel, format!("no_channel: set {keys} to have it sent")))
     .collect()
+}
+
+/// How the application is shown a row: as the API shows it, by the very same function.
+pub fn shape(config: &Config) -> Shape {
+    let grace = config.access.past_due_grace;
+    Arc::new(move |row, now| shapes::object(row, now, grace))
 }

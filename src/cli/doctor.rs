@@ -28,7 +28,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .no_proxy()
         .timeout(LIMIT / 2)
         .build()?;
-    let (database, mail, redis, listen) = tokio::join!(
+    let (database, mail, application, redis, listen) = tokio::join!(
         limited(
             "database",
             LIMIT,
@@ -38,6 +38,11 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
             "mail",
             LIMIT,
             one(services::mail(&config.email, around.clock.clone()))
+        ),
+        limited(
+            "application",
+            LIMIT,
+            one(services::application(&config.app))
         ),
         limited("redis", LIMIT, one(services::redis(&config.redis))),
         limited(
@@ -51,6 +56,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .chain(database)
         .chain([machine::disk(&config)])
         .chain(mail)
+        .chain(application)
         .chain(redis)
         .chain(listen)
         .chain([machine::open_files(config.server.max_connections)])

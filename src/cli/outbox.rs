@@ -141,7 +141,7 @@ fn row(message: &MessageRecord) -> Vec<String> {
         clean(&message.subject),
         message.status.clone(),
         why(message).unwrap_or_default(),
-        clean(&message.event),
+        message.event.as_deref().map(clean).unwrap_or_default(),
     ]
 }
 
@@ -175,8 +175,11 @@ fn show(message: &MessageRecord, output: &mut Output) -> anyhow::Result<()> {
     field("expires", message.expires_at.as_deref())?;
     field("sent", message.sent_at.as_deref())?;
     field("attempts", Some(&message.attempts.to_string()))?;
-    field("event", Some(&message.event))?;
-    field("playbook", Some(&message.playbook))?;
+    field("event", message.event.as_deref())?;
+    field("playbook", message.playbook.as_deref())?;
+    field("about", message.about.as_deref())?;
+    let version = message.version.map(|version| version.to_string());
+    field("version", version.as_deref())?;
     field("message id", Some(&message.message_id))?;
     output.line(format!(
         "\n{}",

@@ -2,9 +2,10 @@
 //!
 //! Owns the refusals that protect an operator from a setting that would only show much later. Changes nothing.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Config;
 use super::values::ServiceUrl;
@@ -16,6 +17,7 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), Refusal> {
         self.check_addresses()?;
         self.check_stripe()?;
+        self.check_app()?;
         self.check_amounts_of_work()?;
         for (currency, exponent) in &self.money.exponents {
             if *exponent > 3 {
@@ -129,6 +131,47 @@ impl Config {
         Ok(())
     }
 
+    fn check_app(&self) -> Result<(), Refusal> {
+        let (url, secrets) = (&self.app.webhook_url, &self.app.webhook_secrets);
+        let Some(url) = url else {
+            return if secrets.is_empty() {
+                Ok(())
+            } else {
+                refuse(
+                    "app.webhook_secrets",
+                    "there is nobody to tell: set APP_WEBHOOK_URL too, or neither",
+                )
+            };
+        };
+        if !is_safe(url) {
+            return refuse(
+                "app.webhook_url",
+                "write an address that starts with https:// (http:// only to localhost, 127.0.0.1 or [::1])",
+            );
+        }
+        if secrets.is_empty() {
+            return refuse(
+                "app.webhook_url",
+                "there is nothing to sign with: set APP_WEBHOOK_SECRET too, here and in the application; \
+                 `echo \"whsec_$(openssl rand -base64 32)\"` makes one",
+            );
+        }
+        // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+        let is_secret = |secret: &SecretString| {
+            let secret = secret.expose_secret();
+            secret.len() > "whsec_".len()
+                && secret.starts_with("whsec_")
+                && standardwebhooks::Webhook::new(secret).is_ok()
+        };
+        if !secrets.iter().all(is_secret) {
+            return refuse(
+                "app.webhook_secrets",
+                "a secret is whsec_ and base64; `echo \"whsec_$(openssl rand -base64 32)\"` makes one",
+            );
+        }
+        Ok(())
+    }
+
     fn check_amounts_of_work(&self) -> Result<(), Refusal> {
         for (key, value) in [
             ("server.max_body", self.server.max_body),
@@ -192,6 +235,16 @@ impl Config {
 
 /// What a claim, its work and the end of it take on a busy machine.
 const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
+/// Whether what is sent there cannot be read on the way.
+fn is_safe(url: &ServiceUrl) -> bool {
+    let Ok(url) = reqwest::Url::parse(url.expose()) else {
+        return false;
+    };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    !host.is_empty() && (url.scheme() == "https" || url.scheme() == "http" && is_here)
+}
 
 fn refuse(key: &str, reason: &str) -> Result<(), Refusal> {
     Err((key.to_owned(), reason.to_owned()))

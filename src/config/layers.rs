@@ -14,7 +14,7 @@ use super::ConfigError;
 pub(super) const DEFAULTS: &str = include_str!("../../billhook.default.toml");
 
 /// Variables that other programs and people know, and the keys they set.
-pub(super) const WELL_KNOWN: [(&str, &str); 18] = [
+pub(super) const WELL_KNOWN: [(&str, &str); 20] = [
     ("STRIPE_WEBHOOK_SECRET", "stripe.webhook_secrets"),
     ("STRIPE_SECRET_KEY", "stripe.secret_key"),
     ("STRIPE_API_BASE", "stripe.api_base"),
@@ -29,6 +29,8 @@ pub(super) const WELL_KNOWN: [(&str, &str); 18] = [
     ("FINANCE_EMAIL", "email.finance"),
     ("SALES_WEBHOOK_URL", "notify.sales_webhook_url"),
     ("FINANCE_WEBHOOK_URL", "notify.finance_webhook_url"),
+    ("APP_WEBHOOK_URL", "app.webhook_url"),
+    ("APP_WEBHOOK_SECRET", "app.webhook_secrets"),
     ("BILLHOOK_LISTEN", "server.listen"),
     ("BILLHOOK_ADMIN_TOKEN", "server.admin_token"),
     ("RUST_LOG", "telemetry.log"),

@@ -127,6 +127,17 @@ pub struct NotifyConfig {
     pub finance_webhook_url: Option<SecretString>,
 }
 
+/// Section `app`: the business's own application. Its address is shown without what may be secret in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppConfig {
+    /// Where it is told what changed; none means that it is told nothing.
+    #[serde(deserialize_with = "values::optional")]
+    pub webhook_url: Option<ServiceUrl>,
+    /// What messages to it are signed with, each of them.
+    pub webhook_secrets: Vec<SecretString>,
+}
+
 /// Section `business`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -201,6 +201,11 @@ impl Store for FakeStore {
             .collect())
     }
 
+    async fn current_row(&self, about: &About) -> Result<Option<ObjectRow>, StoreError> {
+        let rows = self.object(&about.kind, &about.id).await?;
+        Ok(rows.into_iter().next())
+    }
+
     async fn census(&self) -> Result<Census, StoreError> {
         self.held().censuses += 1;
         // Somebody else's turn, so that requests gather while it is taken.

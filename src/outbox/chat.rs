@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -51,22 +51,27 @@ impl ChatWebhook {
 
     /// A webhook at `url` that is given `timeout` to answer.
     pub fn with_timeout(url: SecretString, timeout: Duration) -> Result<Self, ChatError> {
-        let parsed = Url::parse(url.expose_secret()).map_err(|_error| ChatError::Url)?;
-        if !matches!(parsed.scheme(), "https" | "http") || !parsed.has_host() {
-            return Err(ChatError::Url);
-        }
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Somebody else may have been faster; any provider is as good as ours, so the answer does not matter.
-            drop(rustls::crypto::ring::default_provider().install_default());
-        }
-        let client = Client::builder()
-            .timeout(timeout)
-            // A redirect would send the notice to an address that nobody configured.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(ChatError::Client)?;
+        let client = client(&url, timeout)?;
         Ok(Self { url, client })
     }
+}
+
+/// A client that posts to `url` and to nothing else.
+pub(super) fn client(url: &SecretString, timeout: Duration) -> Result<Client, ChatError> {
+    let parsed = Url::parse(url.expose_secret()).map_err(|_error| ChatError::Url)?;
+    if !matches!(parsed.scheme(), "https" | "http") || !parsed.has_host() {
+        return Err(ChatError::Url);
+    }
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Somebody else may have been faster; any provider is as good as ours, so the answer does not matter.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    Client::builder()
+        .timeout(timeout)
+        // A redirect would send the notice to an address that nobody configured.
+        .redirect(redirect::Policy::none())
+        .build()
+        .map_err(ChatError::Client)
 }
 
 #[async_trait]
@@ -79,7 +84,7 @@ impl Notifier for ChatWebhook {
             .json(body)
             .send()
             .await
-            .map_err(|error| SendError::transient(reason(&error)))?;
+            .map_err(|error| SendError::transient(reason("the chat webhook", &error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(Sent {
@@ -93,29 +98,30 @@ impl Notifier for ChatWebhook {
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
             )
         {
-            let retry_after = response
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|value| value.trim().parse().ok())
-                .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
             return Err(SendError::Transient {
                 reason,
-                retry_after,
+                retry_after: retry_after(&response),
             });
         }
         Err(SendError::rejected(reason))
     }
 }
 
-/// What happened, in our words: the library's contain the address.
-fn reason(error: &reqwest::Error) -> &'static str {
+/// How long the other side asks us to wait, in seconds and within reason.
+pub(super) fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?;
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+/// What happened to a request to `whom`, in our words: the library's contain the address.
+pub(super) fn reason(whom: &str, error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        "the chat webhook did not answer in time"
+        format!("{whom} did not answer in time")
     } else if error.is_connect() {
-        "the chat webhook cannot be reached"
+        format!("{whom} cannot be reached")
     } else {
-        "the connection to the chat webhook broke"
+        format!("the connection to {whom} broke")
     }
 }
 

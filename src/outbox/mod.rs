@@ -1,9 +1,10 @@
-//! The way out: messages are rendered, and handed to a mail server, a folder or a chat webhook.
+//! The way out: messages are rendered, and handed to a mail server, a folder, a chat webhook or the application.
 //!
 //! This module owns what a message looks like and what is known after an attempt to send it. It must never choose a
 //! recipient, never scan a filled-in value for placeholders again, and never put an address, a text or a secret into a
 //! log line or an error.
 
+mod application;
 mod attempt;
 pub mod chat;
 pub mod dispatch;
@@ -16,6 +17,7 @@ pub mod send;
 pub mod smtp;
 mod way;
 
+pub use application::{AppWebhook, Application, ApplicationError, Shape, Telling};
 pub use chat::{ChatWebhook, Notifier};
 pub use dispatch::Dispatcher;
 pub use eml::EmlFolder;

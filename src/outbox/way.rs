@@ -1,8 +1,9 @@
-//! How a channel's messages leave: by mail to a customer, by mail to the business's own people, or to a chat webhook.
+//! How a channel's messages leave: by mail to a customer, by mail to the business's own people, to a chat webhook, or to
+//! the business's own application.
 
 use std::sync::Arc;
 
-use super::{Mailer, Notifier, OutgoingMail, Permit, SendError};
+use super::{Mailer, Notifier, OutgoingMail, Permit, SendError, Telling};
 use crate::store::ClaimedMessage;
 
 /// How a channel's messages leave.
@@ -23,6 +24,8 @@ pub enum Way {
     },
     /// To a chat webhook.
     Chat(Arc<dyn Notifier>),
+    /// To the business's own application.
+    App(Telling),
 }
 
 /// Who mails come from.
@@ -33,11 +36,11 @@ pub(super) struct Letterhead {
 }
 
 impl Way {
-    /// Whether the same message may go twice: internal notices may, a customer's mail may not.
+    /// Whether the same message may go twice: a customer's mail may not, and all else may.
     pub(super) fn may_repeat(&self) -> bool {
         match self {
             Self::Mail { repeatable, .. } => *repeatable,
-            Self::InternalMail { .. } | Self::Chat(_) => true,
+            Self::InternalMail { .. } | Self::Chat(_) | Self::App(_) => true,
         }
     }
 
@@ -45,7 +48,7 @@ impl Way {
     pub(super) fn mailer(&self) -> Option<&dyn Mailer> {
         match self {
             Self::Mail { mailer, .. } | Self::InternalMail { mailer, .. } => Some(mailer.as_ref()),
-            Self::Chat(_) => None,
+            Self::Chat(_) | Self::App(_) => None,
         }
     }
 
@@ -57,6 +60,7 @@ impl Way {
         permit: &Permit,
     ) -> Result<(), SendError> {
         let (mailer, to) = match self {
+            Self::App(telling) => return telling.send(message, permit).await,
             Self::Chat(webhook) => return post(webhook.as_ref(), message, permit).await,
             Self::Mail { mailer, .. } => (mailer, message.recipient.clone()),
             Self::InternalMail { mailer, to } => (mailer, Some(to.clone())),

@@ -16,6 +16,9 @@ statements! {
     /// With the lists of partial indexes word for word, as in the census.
     DEAD: "SELECT count(*) AS n FROM events WHERE status IN ('dead', 'retrying', 'applied', 'ignored') AND status = 'dead'";
     UNKNOWN: "SELECT count(*) AS n FROM messages WHERE status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied') AND status = 'unknown'";
+    UNTOLD: "SELECT count(*) AS n FROM messages m WHERE m.status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied') AND m.status IN ('failed', 'expired') \
+        AND m.channel = 'app' AND NOT EXISTS (SELECT 1 FROM messages n WHERE n.channel = 'app' AND n.account = m.account AND n.livemode = m.livemode AND n.object = m.object \
+            AND n.version >= m.version AND n.id <> m.id)";
     NO_CHANNEL: "SELECT count(*) AS n FROM messages WHERE status = 'pending' AND reason LIKE 'no_channel%'";
 }
 
@@ -34,6 +37,8 @@ pub struct Examination {
     pub unknown: u64,
     /// Notices that have nowhere to go.
     pub no_channel: u64,
+    /// What the application was not told in time or refused, and has not been told since.
+    pub untold: u64,
 }
 
 impl SqlStore {
@@ -58,13 +63,16 @@ impl SqlStore {
             let time = self.db.lease_clock(self.clock.as_ref()).await?;
             (Some(time), lost)
         };
-        let mut counts = [0; 3];
-        for (count, sql) in counts.iter_mut().zip([&DEAD, &UNKNOWN, &NO_CHANNEL]) {
+        let mut counts = [0; 4];
+        for (count, sql) in counts
+            .iter_mut()
+            .zip([&DEAD, &UNKNOWN, &NO_CHANNEL, &UNTOLD])
+        {
             let counted = self.db.row(sql, args![]).await?;
             let counted = counted.map_or(Ok(0), |row| row.int("n"))?;
             *count = u64::try_from(counted).unwrap_or(0);
         }
-        let [dead, unknown, no_channel] = counts;
+        let [dead, unknown, no_channel, untold] = counts;
         Ok(Examination {
             version: version.text("version")?,
             time,
@@ -72,6 +80,7 @@ impl SqlStore {
             dead,
             unknown,
             no_channel,
+            untold,
         })
     }
 }

@@ -7,6 +7,7 @@ use super::records::{Action, ClaimedRun, Finish, NewEffect, NewMessage};
 use super::runs::{FREE_LANE, fence};
 use super::sql_store::SqlStore;
 use super::standing;
+use super::telling::Scope;
 use crate::clock::Timestamp;
 use crate::guardrails::precondition::fallen;
 use crate::guardrails::recipient::recipient_key;
@@ -29,6 +30,15 @@ statements! {
         AND (order_id = $5 OR order_id IN (SELECT alias FROM order_aliases WHERE account = $2 AND livemode = $3 AND order_id = $5))";
     END_RUN: "UPDATE runs SET status = $2, reason = $3, usage = $4, ended_at = $5 WHERE id = $1 AND status = 'running'";
     EVENTS_DONE: "UPDATE events SET status = 'done' WHERE occurrence = $1 AND status = 'applied'";
+}
+
+fn scope(run: &ClaimedRun, now: Timestamp) -> Scope<'_> {
+    Scope {
+        account: &run.account,
+        livemode: run.livemode,
+        event: &run.event,
+        now,
+    }
 }
 
 impl SqlStore {
@@ -142,29 +152,27 @@ impl SqlStore {
                 order,
                 reason,
                 ends_at,
-            } => tx
-                .run(
-                    &INSERT_HOLD,
-                    args![
-                        &effect.key,
-                        &run.account,
-                        run.livemode,
-                        order,
-                        reason,
-                        &run.occurrence,
-                        now,
-                        *ends_at
-                    ],
-                )
-                .await
-                .map(drop),
-            Action::Release { order } => tx
-                .run(
-                    &RELEASE_HOLDS,
-                    args![now, &run.account, run.livemode, &run.occurrence, order],
-                )
-                .await
-                .map(drop),
+            } => {
+                let hold = args![
+                    &effect.key,
+                    &run.account,
+                    run.livemode,
+                    order,
+                    reason,
+                    &run.occurrence,
+                    now,
+                    *ends_at
+                ];
+                tx.run(&INSERT_HOLD, hold).await?;
+                self.tell_of_hold(tx, scope(run, now), order).await
+            }
+            Action::Release { order } => {
+                let held = args![now, &run.account, run.livemode, &run.occurrence, order];
+                if tx.run(&RELEASE_HOLDS, held).await? > 0 {
+                    self.tell_of_hold(tx, scope(run, now), order).await?;
+                }
+                Ok(())
+            }
         }
     }
 

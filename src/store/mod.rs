@@ -24,6 +24,7 @@ mod shown;
 mod sql_store;
 mod standing;
 mod summary;
+mod telling;
 mod values;
 mod waits;
 
@@ -38,6 +39,7 @@ pub use observe::{Observation, Observed};
 pub use records::*;
 pub use shown::*;
 pub use sql_store::SqlStore;
+pub use telling::{About, TOLD};
 
 use crate::config::CapsConfig;
 
@@ -60,6 +62,10 @@ pub struct Policy {
     pub decide_by: Duration,
     /// How long the database may take for one statement.
     pub database_timeout: Duration,
+    /// Whether there is an application of the business's own that is told what changed.
+    pub tells_application: bool,
+    /// How long a customer keeps access while past due.
+    pub access_grace: Duration,
 }
 
 impl Policy {
@@ -129,6 +135,8 @@ pub trait Store: Send + Sync {
         message: &ClaimedMessage,
         lease: Duration,
     ) -> Result<(), StoreError>;
+    /// The row that a message to the application is about, as it is now.
+    async fn current_row(&self, about: &About) -> Result<Option<ObjectRow>, StoreError>;
     /// Commits what became of a message. Whoever has lost it may still say that it was sent, unless a person has decided
     /// or somebody has begun to send it again.
     async fn settle_message(

@@ -8,6 +8,7 @@ use super::error::StoreError;
 use super::records::{Channel, ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome};
 use super::sql_store::SqlStore;
 use super::standing;
+use super::telling::About;
 use crate::clock::micros;
 use crate::guardrails::precondition::{Purpose, fallen, fallen_for_notice};
 
@@ -23,12 +24,12 @@ statements! {
     CLAIM: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
             SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
             AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4) \
-        RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status",
+        RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, account, livemode, object, version, attempts, status",
         postgres: "UPDATE messages SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
             SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
             AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
-        RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, attempts, status";
-    MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, waits_for_cap, expires_at FROM messages WHERE id = $1 AND epoch = $2";
+        RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, account, livemode, object, version, attempts, status";
+    MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, waits_for_cap, expires_at, object, version FROM messages WHERE id = $1 AND epoch = $2";
     POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, waits_for_cap = $5, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status = 'pending'";
     SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL, waits_for_cap = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     /// Only while it is being sent: a renewal that comes late must not lease what was settled.
@@ -115,6 +116,7 @@ impl SqlStore {
                     text: row.text("text")?,
                     html: row.opt_text("html")?,
                     notice,
+                    about: About::read(row)?,
                     attempts: u32::try_from(row.int("attempts")?).unwrap_or(u32::MAX),
                     interrupted: row.text("status")? == "sending",
                 })
@@ -138,6 +140,9 @@ impl SqlStore {
         if !matches!(row.text("status")?.as_str(), "pending" | "sending") {
             // It expired between the claim and now.
             return Ok(Clearance::Stop);
+        }
+        if let Some(about) = About::read(&row)? {
+            return self.clear_for_telling(tx, message, about, lease).await;
         }
         // What was found `sending` counts already, from when it began.
         let begins = row.text("status")? == "pending";

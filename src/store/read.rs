@@ -324,7 +324,7 @@ impl SqlStore {
         Ok(objects)
     }
 
-    async fn object_row(&self, row: &Row) -> Result<ObjectRow, StoreError> {
+    pub(super) async fn object_row(&self, row: &Row) -> Result<ObjectRow, StoreError> {
         let mut object = ObjectRow {
             account: row.text("account")?,
             livemode: row.flag("livemode")?,

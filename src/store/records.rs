@@ -4,6 +4,7 @@ use billhook_tools::Proposal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::telling::About;
 use crate::clock::Timestamp;
 use crate::guardrails::occurrence::Occurrence;
 use crate::guardrails::precondition::{Purpose, Standing};
@@ -220,6 +221,8 @@ pub enum Channel {
     Sales,
     /// Finance, by chat or mail.
     Finance,
+    /// The business's own application, by Standard Webhooks.
+    App,
 }
 
 impl Channel {
@@ -229,12 +232,13 @@ impl Channel {
             Self::Email => "email",
             Self::Sales => "sales",
             Self::Finance => "finance",
+            Self::App => "app",
         }
     }
 
     /// Reads the stored word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Email, Self::Sales, Self::Finance]
+        [Self::Email, Self::Sales, Self::Finance, Self::App]
             .into_iter()
             .find(|channel| channel.as_str() == word)
     }
@@ -303,6 +307,8 @@ pub struct ClaimedMessage {
     pub html: Option<String>,
     /// The chat payload.
     pub notice: Option<Value>,
+    /// The row it is about, for a message to the application.
+    pub about: Option<About>,
     /// How often it was tried.
     pub attempts: u32,
     /// It was found in the middle of being sent: whether it went out cannot be known.

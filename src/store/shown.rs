@@ -203,14 +203,18 @@ pub struct MessageRecord {
     pub object: &'static str,
     /// Its id.
     pub id: String,
-    /// The event of its run.
-    pub event: String,
-    /// The business fact.
-    pub occurrence: String,
+    /// The event of its run, or the one that changed the object it is about.
+    pub event: Option<String>,
+    /// The business fact; none for a message to the application, which follows from no run.
+    pub occurrence: Option<String>,
     /// The playbook.
-    pub playbook: String,
-    /// `email`, `sales` or `finance`.
+    pub playbook: Option<String>,
+    /// `email`, `sales`, `finance` or `app`.
     pub channel: String,
+    /// The object that the application is told of, as `kind/id`.
+    pub about: Option<String>,
+    /// The version of that object.
+    pub version: Option<i64>,
     /// The address, for a mail to a customer.
     pub to: Option<String>,
     /// The subject line.

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
-    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow,
-    Observation, Observed, Page, Policy, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, ToolCallRecord,
+    About, Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance,
+    Delivery, EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep,
+    ObjectRow, Observation, Observed, Page, Policy, Release, Resolution, Resolved, Retried,
+    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -34,6 +34,8 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("read", super::read::ALL),
     ("standing", super::standing::ALL),
     ("summary", super::summary::ALL),
+    ("telling", super::telling::ALL),
+    ("telling/again", super::telling::again::ALL),
     ("waits", super::waits::ALL),
     ("migrations", super::migrations::ALL),
     ("examination", super::examination::ALL),
@@ -185,6 +187,9 @@ impl Store for SqlStore {
         lease: Duration,
     ) -> Result<(), StoreError> {
         self.renew_sending(message, lease).await
+    }
+    async fn current_row(&self, about: &About) -> Result<Option<ObjectRow>, StoreError> {
+        self.read_current(about).await
     }
     async fn settle_message(
         &self,

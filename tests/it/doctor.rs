@@ -108,6 +108,7 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      notices without a way: none > -
     ok      disk: [n] MiB free > -
     ok      mail: [address] lets us in > -
+    off     application: none: nobody but people is told what changed > -
     ok      redis: [address] answers > -
     ok      listen address: any free port > -
     ok      open files: enough for 512 connections > -
@@ -192,6 +193,7 @@ async fn where_nearly_nothing_is_in_order_every_check_still_runs() {
     failed  database: postgres://billhook:***@127.0.0.1:1/billhook cannot be opened: Connection refused (os error 111) > start it, or correct DATABASE_URL
     off     disk: nothing is written to this machine's disks > -
     failed  mail: [address] connecting at the mail server failed with 554 > check host, port, user and password of SMTP_URL; mails wait in the outbox meanwhile
+    off     application: none: nobody but people is told what changed > -
     warning redis: 127.0.0.1:1: Connection refused (os error 111) > start it or correct REDIS_URL; until then billhook works without it
     failed  listen address: somebody else listens on [address] > stop whoever listens there, or set BILLHOOK_LISTEN
     ok      open files: enough for 512 connections > -

@@ -1,5 +1,6 @@
 //! The way out: a real store, a real dispatcher, and mail servers and chat webhooks that fail in every way they can.
 
+mod application;
 mod away;
 mod connections;
 mod lease;

@@ -1,6 +1,7 @@
 //! The service from outside, as Stripe, an operator and a supervisor meet it: once over SQLite, once over PostgreSQL.
 
 mod answers;
+mod application;
 mod crash;
 mod hints;
 mod once;

@@ -41,6 +41,8 @@ mod resolve;
 mod schema;
 mod settling;
 mod stops;
+mod telling;
+mod views;
 mod waiting;
 mod waits;
 mod why;

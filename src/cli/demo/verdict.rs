@@ -16,7 +16,7 @@ pub(super) fn differences(played: &Played) -> Vec<String> {
             .notices
             .iter()
             .filter(|notice| notice.channel == channel);
-        sorted(notices.map(|notice| notice.event.as_str()))
+        sorted(notices.map(|notice| notice.event.as_deref().unwrap_or_default()))
     };
     let finance = to("finance");
     if finance != ["evt_demo_24"] {

@@ -44,7 +44,7 @@ pub(super) async fn look(config: &Config, clock: Arc<dyn Clock>) -> Vec<Finding>
         examined
     };
     match examined.await {
-        Ok(examination) => findings(clock.as_ref(), &examination),
+        Ok(examination) => findings(config, clock.as_ref(), &examination),
         Err(error) => vec![failure(config, &error)],
     }
 }
@@ -104,7 +104,7 @@ fn failure(config: &Config, error: &StoreError) -> Finding {
     }
 }
 
-fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
+fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
     // The whole, so that a new field is shown or left out on purpose.
     let Examination {
         version,
@@ -113,6 +113,7 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
         dead,
         unknown,
         no_channel,
+        untold,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -167,6 +168,13 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
         ),
     ]);
+    if config.app.webhook_url.is_some() {
+        findings.push(waiting(
+            "untold objects",
+            *untold,
+            "`billhook outbox list --status failed` and `expired` say why (410: it wants no more); then `billhook app resend`",
+        ));
+    }
     findings
 }
 

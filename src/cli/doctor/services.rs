@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::finding::Finding;
 use crate::clock::Clock;
-use crate::config::{EmailConfig, RedisConfig, ServiceUrl};
+use crate::config::{AppConfig, EmailConfig, RedisConfig, ServiceUrl};
 use crate::hints::{RedisUnusable, try_out};
 use crate::outbox::SmtpMailer;
 
@@ -40,6 +40,29 @@ fn place(url: &ServiceUrl) -> String {
     let url = url.to_string();
     let place = url.rsplit_once(['@', '/']).map_or("", |(_, place)| place);
     place.to_owned()
+}
+
+/// Whether somebody listens where the application is said to be. Nothing is told.
+pub(super) async fn application(config: &AppConfig) -> Finding {
+    const CHECK: &str = "application";
+    let Some(url) = &config.webhook_url else {
+        return Finding::off(CHECK, "none: nobody but people is told what changed");
+    };
+    let (place, port) = (place(url), if url.scheme() == "http" { 80 } else { 443 });
+    match connect(url, port).await {
+        Ok(_) => Finding::ok(
+            CHECK,
+            format!(
+                "{place} is there, and messages get {} signature(s)",
+                config.webhook_secrets.len()
+            ),
+        ),
+        Err(error) => Finding::warning(
+            CHECK,
+            format!("{place}: {}", super::in_one_line(&error)),
+            "start it or correct APP_WEBHOOK_URL; messages wait meanwhile, until outbox.expire",
+        ),
+    }
 }
 
 /// Whether Redis can be used as `serve` would use it. Only latency hangs on it, so nothing fails without it.

@@ -210,3 +210,40 @@ fn errors_do_not_repeat_secrets_either() {
     let syntax = refusal(from_file("[server]\nadmin_token = \"x"));
     assert!(syntax.contains("line 2"), "{syntax}");
 }
+
+#[test]
+fn an_application_is_told_only_what_can_be_verified_and_cannot_be_read_on_the_way() {
+    const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    let told = |url: &str, secrets: &str| {
+        from_environment(&[("APP_WEBHOOK_URL", url), ("APP_WEBHOOK_SECRET", secrets)])
+    };
+    for url in [
+        "https://shop.example/hook",
+        "http://localhost:3000/hook",
+        "http://127.0.0.2/hook",
+        "http://[::1]:3000",
+    ] {
+        told(url, SECRET).unwrap();
+    }
+    let both = told("https://shop.example", &format!("{SECRET}, whsec_AAAA")).unwrap();
+    assert_eq!(exposed(&both.app.webhook_secrets), [SECRET, "whsec_AAAA"]);
+    told("", "").unwrap();
+    for (url, secrets, expected) in [
+        ("https://shop.example", "", "set APP_WEBHOOK_SECRET too"),
+        ("", SECRET, "set APP_WEBHOOK_URL too"),
+        ("http://shop.example", SECRET, "starts with https://"),
+        ("http://localhost.example", SECRET, "starts with https://"),
+        ("ftp://localhost", SECRET, "starts with https://"),
+        ("https://shop.example", "hunter2", "whsec_ and base64"),
+        ("https://shop.example", "whsec_", "whsec_ and base64"),
+        ("https://shop.example", "whsec_hunter2", "whsec_ and base64"),
+    ] {
+        let error = refusal(told(url, secrets));
+        assert!(error.contains(expected), "{url}: {error}");
+        assert!(
+            error.contains("environment variable APP_WEBHOOK_"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -82,6 +82,14 @@ pub fn derive(customer: Option<&View>, subscriptions: &[(String, View)]) -> Acce
 }
 
 impl Access {
+    /// When it ends by time alone.
+    pub fn grace_end(&self, grace: Duration) -> Option<Timestamp> {
+        match self {
+            Self::Grace { since, .. } => Some(Timestamp::from_seconds(*since).plus(grace)),
+            Self::Granted { .. } | Self::Denied { .. } => None,
+        }
+    }
+
     /// What it comes to at `now`, with `grace` after a subscription fell past due.
     pub fn at(&self, now: Timestamp, grace: Duration) -> Answer {
         match self {

@@ -19,6 +19,10 @@ statements! {
     DROP_ALIASES: "DELETE FROM order_aliases WHERE account = $1 AND livemode = $2 AND order_id = $3";
     PUT_ALIAS: "INSERT INTO order_aliases (account, livemode, alias, order_id) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (account, livemode, alias) DO UPDATE SET order_id = excluded.order_id";
+    /// Keeps the version, and counts the end.
+    BURY: "INSERT INTO former_objects (account, livemode, kind, id, version) SELECT account, livemode, kind, id, version + 1 FROM objects \
+            WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4 \
+        ON CONFLICT (account, livemode, kind, id) DO UPDATE SET version = excluded.version RETURNING version";
     DELETE: "DELETE FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
 }
 
@@ -142,9 +146,7 @@ impl Rows<'_> {
             .collect::<Result<_, _>>()?;
         for old in &aliased {
             if order.as_ref().is_none_or(|order| order.id != *old) {
-                self.tx
-                    .run(&DELETE, args![self.account, self.livemode, "order", old])
-                    .await?;
+                self.delete_order(old).await?;
                 self.tx
                     .run(&DROP_ALIASES, args![self.account, self.livemode, old])
                     .await?;
@@ -152,6 +154,16 @@ impl Rows<'_> {
         }
         if let Some(order) = order {
             self.write_order(&order).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_order(&mut self, id: &str) -> Result<(), StoreError> {
+        let row = args![self.account, self.livemode, "order", id];
+        if let Some(buried) = self.tx.row(&BURY, row).await? {
+            let order = ("order".to_owned(), id.to_owned());
+            self.changed.insert(order, buried.int("version")?);
+            self.tx.run(&DELETE, row).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::database::{Transaction, args, statements};
 use super::error::StoreError;
 use super::records::ClaimedEvent;
 use super::sql_store::SqlStore;
+use super::telling::{Changed, Scope};
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::facts::Fact;
 use crate::guardrails::mandatory::snapshot::Snapshot;
@@ -190,10 +191,18 @@ impl SqlStore {
         let new_links = graph::insert(tx, account, livemode, &work.links).await?;
         graph::insert(tx, account, livemode, &graph.of_customers()).await?;
         let now = self.clock.now();
-        let mut written = write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
+        let (mut written, changed) =
+            write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
         (written.occurrence, written.open) = self
             .join_occurrences(tx, claimed, work, &graph, new_links)
             .await?;
+        let scope = Scope {
+            account,
+            livemode,
+            event: &claimed.id,
+            now,
+        };
+        self.tell(tx, scope, &changed).await?;
         Ok(written)
     }
 
@@ -249,13 +258,14 @@ async fn write_rows(
     graph: &Graph,
     new_subscribers: &BTreeSet<String>,
     now: Timestamp,
-) -> Result<Written, StoreError> {
+) -> Result<(Written, Changed), StoreError> {
     let mut rows = Rows {
         tx,
         account: &claimed.account,
         livemode: claimed.livemode,
         event: &claimed.id,
         now,
+        changed: Changed::new(),
     };
     let projected = rows.project(&work.snapshots).await?;
     derive_orders(&mut rows, graph).await?;
@@ -270,7 +280,7 @@ async fn write_rows(
         }
     }
     let Some((before, projection)) = projected else {
-        return Ok(Written::default());
+        return Ok((Written::default(), rows.changed));
     };
     if matches!(work.family, Family::Customer | Family::Subscription) {
         let named = [before.as_ref(), Some(&projection.row)]
@@ -283,11 +293,12 @@ async fn write_rows(
             rows.derive_access(customer).await?;
         }
     }
-    Ok(Written {
+    let written = Written {
         stale: projection.is_stale(&claimed.id),
         changed: before.as_ref() != Some(&projection.row),
         ..Written::default()
-    })
+    };
+    Ok((written, rows.changed))
 }
 
 /// The customers whom the event's links show to have a subscription, and no link did before.

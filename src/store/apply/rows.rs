@@ -9,6 +9,7 @@ use crate::guardrails::mandatory::lattice::{self, Move};
 use crate::guardrails::mandatory::snapshot::{Projection, Snapshot, advance, project};
 use crate::store::database::{Row, Transaction, args, list, statements};
 use crate::store::error::StoreError;
+use crate::store::telling::Changed;
 use crate::stripe::view::{Family, View};
 
 statements! {
@@ -19,10 +20,12 @@ statements! {
     KNOWN: "SELECT data, newest FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
     NEWEST: "UPDATE objects SET newest = $5 WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4 AND newest < $5";
     ROWS: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id IN (SELECT value FROM json_each($4))";
-    PUT: "INSERT INTO objects (account, livemode, kind, id, customer, created, version, tie, data) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8) \
+    /// Says the row's version if the row was not so already. What comes back under its old id goes on counting.
+    PUT: "INSERT INTO objects (account, livemode, kind, id, customer, created, version, tie, data) VALUES ($1, $2, $3, $4, $5, $6, \
+            1 + coalesce((SELECT version FROM former_objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4), 0), $7, $8) \
         ON CONFLICT (account, livemode, kind, id) DO UPDATE SET customer = excluded.customer, created = excluded.created, \
         version = objects.version + 1, tie = excluded.tie, data = excluded.data \
-        WHERE (objects.data, objects.created, objects.tie) <> (excluded.data, excluded.created, excluded.tie) OR objects.customer IS DISTINCT FROM excluded.customer";
+        WHERE (objects.data, objects.created, objects.tie) <> (excluded.data, excluded.created, excluded.tie) OR objects.customer IS DISTINCT FROM excluded.customer RETURNING version";
     /// Asked of the links, because they only grow: a row may name another customer tomorrow, and who once subscribed did.
     SUBSCRIBES: "SELECT 1 AS one FROM links WHERE account = $1 AND livemode = $2 AND a = 'customer/' || $3 AND b LIKE 'subscription/%' LIMIT 1";
     CHANGE: "INSERT INTO changes (event, entity, object, field, from_value, to_value, rule, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -71,6 +74,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) livemode: bool,
     pub(crate) event: &'a str,
     pub(crate) now: Timestamp,
+    /// What was changed, and the version it has now.
+    pub(crate) changed: Changed,
 }
 
 impl Rows<'_> {
@@ -183,7 +188,11 @@ impl Rows<'_> {
             row.tie,
             &row.data
         ];
-        self.tx.run(&PUT, values).await.map(drop)
+        if let Some(put) = self.tx.row(&PUT, values).await? {
+            let changed = (row.kind.to_owned(), row.id.to_owned());
+            self.changed.insert(changed, put.int("version")?);
+        }
+        Ok(())
     }
 
     pub(super) async fn note(&mut self, change: &Change<'_>) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billhook::store::{EventFilter, MessageRecord, Page, Store as _};
+use billhook::store::{EventFilter, MessageRecord, Page, Store as _, TOLD};
 
 use super::point::{Fault, Point};
 use super::stage::Stage;
@@ -47,7 +47,10 @@ pub(super) async fn outcome(stage: &Stage) -> Outcome {
         let is_over = matches!(run.status.as_str(), "done" | "skipped" | "merged");
         assert!(is_over, "{} is {}: {:?}", run.id, run.status, run.reason);
     }
-    let messages = store.messages(None, &ALL).await.unwrap().data;
+    let mut messages = store.messages(None, &ALL).await.unwrap().data;
+    check_told(stage, &messages).await;
+    // How many it takes to tell the application the newest is a matter of chance.
+    messages.retain(|message| message.channel != "app");
     check_copies(stage, &messages);
     let mut runs: Vec<_> = runs
         .into_iter()
@@ -58,7 +61,7 @@ pub(super) async fn outcome(stage: &Stage) -> Outcome {
         .into_iter()
         .map(|message| {
             let whom = message.to.unwrap_or(message.channel);
-            (whom, message.playbook, message.status)
+            (whom, message.playbook.unwrap_or_default(), message.status)
         })
         .collect();
     messages.sort();
@@ -94,6 +97,36 @@ fn check_copies(stage: &Stage, messages: &[MessageRecord]) {
     }
     let distinct: BTreeSet<_> = notices.iter().collect();
     assert_eq!(distinct.len(), told, "notices by their ids");
+}
+
+/// The application knows the newest version of every object that it is told of, and nothing waits to be told.
+async fn check_told(stage: &Stage, messages: &[MessageRecord]) {
+    let told = stage.ground.sink.told.lock().unwrap().clone();
+    for message in messages.iter().filter(|message| message.channel == "app") {
+        let is_over = matches!(message.status.as_str(), "sent" | "suppressed");
+        assert!(is_over, "left over: {message:?}");
+    }
+    if !stage.ground.tells_application() {
+        assert!(told.is_empty(), "told without being configured: {told:?}");
+        return;
+    }
+    let mut known: BTreeMap<String, i64> = BTreeMap::new();
+    let mut versions: BTreeMap<String, (String, i64)> = BTreeMap::new();
+    for (id, body) in told {
+        let object = format!("{}/{}", body["data"]["object"], body["data"]["id"]).replace('"', "");
+        let version = body["version"].as_i64().unwrap();
+        let one = (object.clone(), version);
+        assert_eq!(versions.entry(id).or_insert(one.clone()), &one, "one id");
+        let newest = known.entry(object).or_default();
+        *newest = version.max(*newest);
+    }
+    let mut rows = BTreeMap::new();
+    for (kind, _) in TOLD {
+        for row in stage.ground.store.objects(kind, &ALL).await.unwrap().data {
+            rows.insert(format!("{kind}/{}", row.id), row.version);
+        }
+    }
+    assert_eq!(known, rows, "what the application knows, and what is");
 }
 
 impl Outcome {

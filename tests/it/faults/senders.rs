@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use billhook::outbox::{Mailer, Notifier, OutgoingMail, Permit, SendError, Sent};
+use billhook::outbox::{Application, Mailer, Notifier, OutgoingMail, Permit, SendError, Sent};
 use serde_json::Value;
 
 use super::point::Faults;
@@ -28,6 +28,8 @@ pub(super) struct Sink {
     pub(super) mails: Mutex<Vec<String>>,
     /// The effect key of every notice.
     pub(super) notices: Mutex<Vec<String>>,
+    /// The id and the body of everything the application was told.
+    pub(super) told: Mutex<Vec<(String, Value)>>,
     /// The mail server has hung up once.
     hung_up: AtomicBool,
     /// How often a model was asked for each turn of its run.
@@ -105,5 +107,18 @@ impl Notifier for FaultySender {
         };
         // A notice may arrive twice, so a webhook that did not answer is asked again.
         self.faults.around("notify", post, |_| transient()).await
+    }
+}
+
+#[async_trait]
+impl Application for FaultySender {
+    async fn tell(&self, id: &str, body: &str) -> Result<Sent, SendError> {
+        let post = || async {
+            let body = serde_json::from_str(body).unwrap();
+            self.sink.told.lock().unwrap().push((id.to_owned(), body));
+            Ok(sent())
+        };
+        // An application that did not answer is told again.
+        self.faults.around("tell", post, |_| transient()).await
     }
 }

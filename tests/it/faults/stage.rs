@@ -7,12 +7,12 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use billhook::agent::model::Model;
-use billhook::app::{App, Parts, Role, open_store};
+use billhook::app::{App, Parts, Role, open_store, shape};
 use billhook::clock::{Clock, ManualClock, Timestamp};
 use billhook::config::Config;
-use billhook::outbox::Way;
+use billhook::outbox::{Telling, Way};
 use billhook::shutdown::Shutdown;
-use billhook::store::{Channel, Observation, SqlStore, StoreError};
+use billhook::store::{Channel, Observation, SqlStore, Store, StoreError};
 use futures::FutureExt as _;
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _};
@@ -77,16 +77,32 @@ impl Ground {
             mailer: sender.clone(),
             repeatable: false,
         };
+        let store: Arc<dyn Store> = Arc::new(FaultyStore {
+            inner: self.store.clone(),
+            faults: self.faults.clone(),
+        });
+        let telling = Telling::new(
+            store.clone(),
+            self.clock.clone(),
+            shape(&self.config),
+            sender.clone(),
+        );
         let parts = Parts {
-            store: Arc::new(FaultyStore {
-                inner: self.store.clone(),
-                faults: self.faults.clone(),
-            }),
+            store,
             database: self.store.clone(),
             model: self.model.clone(),
-            ways: BTreeMap::from([(Channel::Email, mail), (Channel::Sales, Way::Chat(sender))]),
+            ways: BTreeMap::from([
+                (Channel::Email, mail),
+                (Channel::Sales, Way::Chat(sender)),
+                (Channel::App, Way::App(telling)),
+            ]),
         };
         App::over(&self.config, self.clock.clone(), parts).unwrap()
+    }
+
+    /// Whether the business has an application that is told what changed.
+    pub(super) fn tells_application(&self) -> bool {
+        self.config.app.webhook_url.is_some()
     }
 
     /// Time passes, and with it every lease. PostgreSQL measures leases by its own clock, which no test can move.

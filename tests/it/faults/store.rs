@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use billhook::store::{
-    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow,
-    Observation, Observed, Page, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
-    SendOutcome, Store, StoreError, ToolCallRecord,
+    About, Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance,
+    Delivery, EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep,
+    ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried, RunInput,
+    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 use super::point::Faults;
@@ -56,6 +56,7 @@ verbs! {
     expire_messages(limit: u32) -> u64;
     begin_sending(message: &ClaimedMessage, lease: Duration) -> Clearance;
     renew_message(message: &ClaimedMessage, lease: Duration) -> ();
+    current_row(about: &About) -> Option<ObjectRow>;
     settle_message(message: &ClaimedMessage, outcome: &SendOutcome) -> ();
     resolve_message(id: &str, resolution: Resolution) -> Resolved;
     payment_history(account: &str, livemode: bool, customer: &str, limit: u32) -> Vec<ObjectRow>;

@@ -42,7 +42,7 @@ pub(super) fn rules(_: &Arc<Faults>, _: &Arc<Sink>) -> Arc<dyn Model> {
     Arc::new(Rules)
 }
 
-pub(super) const STORIES: [Story; 10] = [
+pub(super) const STORIES: [Story; 11] = [
     Story {
         name: "a person decides what nobody knows",
         settings: &[],
@@ -99,6 +99,19 @@ pub(super) const STORIES: [Story; 10] = [
         model: rules,
         server: MailServer::Prompt,
         tell: |stage| a_poison_event(stage).boxed_local(),
+    },
+    Story {
+        name: "the application is told",
+        settings: &[
+            ("APP_WEBHOOK_URL", "https://shop.example/billhook"),
+            (
+                "APP_WEBHOOK_SECRET",
+                "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            ),
+        ],
+        model: rules,
+        server: MailServer::Prompt,
+        tell: |stage| the_application_is_told(stage).boxed_local(),
     },
     Story {
         name: "stripe is asked",
@@ -292,6 +305,33 @@ async fn a_customer_is_won_back(stage: &mut Stage) {
         .await;
     stage.pass(SETTLED).await;
     stage.pass(Duration::from_hours(7 * 24 + 1)).await;
+}
+
+/// An order is paid, a subscription falls past due, and its grace ends with nobody there to say so.
+async fn the_application_is_told(stage: &mut Stage) {
+    let subscription = |status| Subscription {
+        id: "sub_1".into(),
+        customer: "cus_1".into(),
+        status,
+        latest_invoice: None,
+        period_start: START - 60,
+        cancel_at_period_end: false,
+        canceled_at: None,
+        created: START - 90 * 86_400,
+    };
+    let kind = "customer.subscription.updated";
+    let mut bought = intent("pi_1", 4900, true);
+    bought.order = Some("A-1".into());
+    for event in [
+        told("evt_active", kind, LONG_AGO, subscription("active")),
+        told("evt_bought", "payment_intent.succeeded", LONG_AGO, bought),
+    ] {
+        stage.deliver(&event).await;
+    }
+    stage.pass(SETTLED).await;
+    let late = told("evt_late", kind, LONG_AGO + 60, subscription("past_due"));
+    stage.deliver(&late).await;
+    stage.pass(Duration::from_hours(8 * 24)).await;
 }
 
 /// Nobody knows whether a mail left, so a person looks for it at the mail server, and says.

@@ -20,6 +20,10 @@ const TRAITS: &[(&str, &str)] = &[
     ("Store", include_str!("../../../src/store/mod.rs")),
     ("Mailer", include_str!("../../../src/outbox/send.rs")),
     ("Notifier", include_str!("../../../src/outbox/chat.rs")),
+    (
+        "Application",
+        include_str!("../../../src/outbox/application.rs"),
+    ),
 ];
 
 /// A method of a trait.

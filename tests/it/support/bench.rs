@@ -29,6 +29,8 @@ pub(crate) fn policy() -> Policy {
         attempts: 8,
         decide_by: Duration::from_hours(1),
         database_timeout: Duration::from_secs(10),
+        tells_application: false,
+        access_grace: Duration::from_hours(7 * 24),
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod line;
 pub(crate) mod place;
 pub(crate) mod postgres_server;
 pub(crate) mod process;
+pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod services;
 pub(crate) mod smtp;
