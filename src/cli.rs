@@ -4,6 +4,7 @@
 //! subcommand is one file in `cli/` and one line in [`Command`]; it never writes but through store verbs that the HTTP
 //! API offers too, and never prints a text that came from outside with its control characters.
 
+mod backfill;
 mod demo;
 mod doctor;
 mod event_types;
@@ -80,6 +81,8 @@ enum Command {
     /// Show the tools a model may call, as it sees them
     #[command(subcommand)]
     Tools(tools::Tools),
+    /// Look for events that never arrived, and take them in
+    Backfill(backfill::Backfill),
     /// Check what is configured, and say what to do
     Doctor,
     /// Bring the database's schema up to date
@@ -159,6 +162,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::Outbox(outbox) => outbox.run(&around, output).await,
         Command::Prompts(prompts) => prompts.run(&around, output),
         Command::Tools(tools) => tools.run(output),
+        Command::Backfill(backfill) => Box::pin(backfill.run(&around, output)).await,
         Command::Doctor => Box::pin(doctor::run(&around, output)).await,
         Command::Migrate => migrate::run(&around, output).await,
         Command::Completions { shell } => {

@@ -25,9 +25,9 @@ use thiserror::Error;
 use layers::Layers;
 
 pub use sections::{
-    AccessConfig, BusinessConfig, CapsConfig, DatabaseConfig, EmailConfig, FollowUpConfig,
-    HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig, MoneyConfig, NotifyConfig,
-    OutboxConfig, PromptsConfig, RedisConfig, RetryConfig, SalesConfig, ServerConfig,
+    AccessConfig, BackfillConfig, BusinessConfig, CapsConfig, DatabaseConfig, EmailConfig,
+    FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig, MoneyConfig,
+    NotifyConfig, OutboxConfig, PromptsConfig, RedisConfig, RetryConfig, SalesConfig, ServerConfig,
     TelemetryConfig, WinbackConfig, WorkerConfig,
 };
 pub use span::{Span, SpanError};
@@ -71,6 +71,8 @@ pub struct Config {
     pub caps: CapsConfig,
     /// How much may wait.
     pub inbox: InboxConfig,
+    /// Looking for events that were missed.
+    pub backfill: BackfillConfig,
     /// Writing to customers who left.
     pub winback: WinbackConfig,
     /// Messages on their way out.
