@@ -28,7 +28,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .no_proxy()
         .timeout(LIMIT / 2)
         .build()?;
-    let (database, mail, redis, listen) = tokio::join!(
+    let (database, mail, redis, stripe, listen) = tokio::join!(
         limited(
             "database",
             LIMIT,
@@ -41,6 +41,11 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         ),
         limited("redis", LIMIT, one(services::redis(&config.redis))),
         limited(
+            "Stripe API",
+            LIMIT,
+            one(services::stripe(&config.stripe, LIMIT / 2))
+        ),
+        limited(
             "listen address",
             LIMIT,
             one(machine::listen(config.server.listen, &client))
@@ -52,6 +57,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .chain([machine::disk(&config)])
         .chain(mail)
         .chain(redis)
+        .chain(stripe)
         .chain(listen)
         .chain([machine::open_files(config.server.max_connections)])
         .collect();

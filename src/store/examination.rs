@@ -1,5 +1,6 @@
 //! What a person wants to know of a database before relying on it. Only looks: nothing it does outlasts it.
 
+use super::backfill::BackfillRecord;
 use super::database::{args, statements};
 use super::error::StoreError;
 use super::sql_store::SqlStore;
@@ -34,6 +35,8 @@ pub struct Examination {
     pub unknown: u64,
     /// Notices that have nowhere to go.
     pub no_channel: u64,
+    /// How far the events of every account are complete.
+    pub backfills: Vec<BackfillRecord>,
 }
 
 impl SqlStore {
@@ -72,6 +75,7 @@ impl SqlStore {
             dead,
             unknown,
             no_channel,
+            backfills: self.list_backfills().await?,
         })
     }
 }
