@@ -148,7 +148,7 @@ impl App {
         let (inbox, task) = Inbox::new(store.clone(), inbox_limits(config), hints.doorbell.clone());
         let inbox = inbox.remembering(hints.recent.clone());
         let from = config.email.from.to_string();
-        let deciding = deciding(config, model, &store, ways.contains_key(&Channel::Sales))?;
+        let deciding = deciding(config, model, &store, ways::missing(&ways))?;
         let retry = RetryPolicy {
             attempts: config.retry.attempts,
             base: config.retry.base,
@@ -315,7 +315,7 @@ fn deciding(
     config: &Config,
     model: Arc<dyn Model>,
     store: &Arc<dyn Store>,
-    sales_have_a_way: bool,
+    no_way: BTreeMap<Channel, String>,
 ) -> anyhow::Result<Deciding> {
     let prompts =
         Prompts::open(config.prompts.folder.as_deref()).context("the prompts cannot be used")?;
@@ -325,8 +325,7 @@ fn deciding(
         settings: settings(config)?,
         facts: Arc::new(StoreFacts::new(store.clone())),
         from: config.email.from.to_string(),
-        no_sales_channel: (!sales_have_a_way)
-            .then(|| "no_channel: set SALES_WEBHOOK_URL or SALES_EMAIL to have it sent".to_owned()),
+        no_way,
     })
 }
 

@@ -1,12 +1,15 @@
 //! What a run is decided on, worked out from current rows: the context of its prompts, the facts a mail may name, and
 //! what its calls are bound to. Pure.
 
+mod dispute;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use billhook_tools::{Context, Currency, Exponents, Money};
+use billhook_tools::{Context, Currency, Exponents, Flow, Money};
 use serde_json::{Value, json};
 
+pub use self::dispute::Dispute;
 use crate::agent::prompts::{FALLBACK_LANGUAGE, LINK_PLACEHOLDER, Prompts, primary_language};
 use crate::config::HighValue;
 use crate::guardrails::limits::values::personal_name;
@@ -32,6 +35,20 @@ pub struct Settings {
     pub winback_delay: Duration,
     /// Stripe's exponents with the configuration's overrides.
     pub exponents: Exponents,
+}
+
+impl Settings {
+    /// Whether an amount is over `sales.high_value` of its currency.
+    ///
+    /// A notice that money is worth is never dropped because of a code: one without a threshold of its own is measured by
+    /// the default, and what cannot be a code at all is too, in the units it was counted in.
+    pub fn is_high_value(&self, minor: i64, code: &str) -> bool {
+        let threshold = i64::try_from(self.high_value.threshold(code)).unwrap_or(i64::MAX);
+        match Currency::new(code) {
+            Ok(currency) => Money::new(minor, currency).exceeds_major(threshold, &self.exponents),
+            Err(_) => minor > threshold,
+        }
+    }
 }
 
 /// Which run it is.
@@ -76,6 +93,8 @@ pub struct Brief {
     pub link: Option<String>,
     /// What it is about.
     pub amount: Option<Money>,
+    /// The dispute, where it is about one.
+    pub dispute: Option<Dispute>,
     /// The customer may never have paid: the first failure mail waits.
     pub first_contact: bool,
 }
@@ -101,31 +120,17 @@ impl Brief {
         // What no mail server would take is no address: sales are told instead.
         let recipient = text(customer, "email")
             .filter(|email| !deleted && email.parse::<lettre::Address>().is_ok());
-        let amount = occurrence.amount.as_ref().and_then(|(minor, code)| {
-            Currency::new(code)
-                .ok()
-                .map(|currency| Money::new(*minor, currency))
+        let counted = counted(&subject);
+        let amount = counted.as_ref().and_then(|(minor, code)| {
+            let currency = Currency::new(code).ok()?;
+            Some(Money::new(*minor, currency))
         });
-        let high_value = amount.is_some_and(|amount| {
-            let threshold = i64::try_from(settings.high_value.threshold(amount.currency.as_str()))
-                .unwrap_or(i64::MAX);
-            // A currency whose minor unit nobody knows is not compared by guess.
-            amount
-                .exceeds_major(threshold, &settings.exponents)
-                .unwrap_or(false)
-        });
-        let shown = amount.map(|amount| amount.display(&locale, &settings.exponents));
-        let link = invoice
-            .filter(|_| subject.purpose.is_failure())
-            .and_then(|row| row.text("hosted_invoice_url"))
-            .filter(|url| is_allowed(url, &settings.allowed_hosts))
-            .map(str::to_owned)
-            .or_else(|| {
-                settings
-                    .update_payment
-                    .clone()
-                    .filter(|_| subject.purpose.is_failure())
-            });
+        let high_value = counted
+            .as_ref()
+            .is_some_and(|(minor, code)| settings.is_high_value(*minor, code));
+        let dispute = Dispute::of(standing);
+        let shown = amount.map(|amount| amount.display(Flow::Charge, &locale, &settings.exponents));
+        let link = link(&subject, settings);
         let plan = text(subscription, "plan");
         let next_attempt = invoice.and_then(|row| row.int("next_payment_attempt"));
         let mut values =
@@ -137,6 +142,11 @@ impl Brief {
                 .map(|n| ("invoice_number".to_owned(), n)),
         );
         values.extend(next_attempt.map(|at| ("next_attempt_date".to_owned(), date(at, &language))));
+        values.extend(
+            occurrence
+                .trial_end
+                .map(|at| ("trial_end_date".to_owned(), date(at, &language))),
+        );
         let mut placeholders: Vec<&str> = values.keys().map(String::as_str).collect();
         placeholders.extend(link.as_ref().map(|_| LINK_PLACEHOLDER));
         let context = json!({
@@ -150,6 +160,7 @@ impl Brief {
             "attempt_count": invoice.and_then(|row| row.int("attempt_count")).unwrap_or(1),
             "next_payment_attempt": next_attempt.is_some(),
             "decline_category": decline_category(text(intent, "error_decline_code").or(text(intent, "error_code")).as_deref()),
+            "dispute": dispute.as_ref().map_or("none", Dispute::state),
             "locale": locale,
             "language": language,
             "plan": plan,
@@ -167,7 +178,7 @@ impl Brief {
                 playbook: subject.playbook.to_owned(),
                 stage: subject.stage.to_owned(),
                 purpose: subject.purpose.as_str().to_owned(),
-                customer: occurrence.customer.clone(),
+                customer: occurrence.customer.clone().or_else(|| of_payment(standing)),
                 order: standing.order.as_ref().map(|order| order.id.clone()),
                 subscription: standing.subscription.as_ref().map(|(id, _)| id.clone()),
             },
@@ -181,6 +192,7 @@ impl Brief {
             values,
             link,
             amount,
+            dispute,
             context,
         }
     }
@@ -190,6 +202,37 @@ impl Brief {
         let link = self.link.iter().map(|_| LINK_PLACEHOLDER.to_owned());
         self.values.keys().cloned().chain(link).collect()
     }
+}
+
+/// The amount that it is about, as it was counted: of a trial, what a period costs as the subscription stands now.
+fn counted(subject: &Subject<'_>) -> Option<(i64, String)> {
+    if subject.purpose != Purpose::TrialEnding {
+        return subject.occurrence.amount.clone();
+    }
+    let (_, row) = subject.standing.subscription.as_ref()?;
+    Some((row.int("period_amount")?, row.text("currency")?.to_owned()))
+}
+
+/// Where a card can be changed or a payment made up for: a failed invoice's own page, else the business's.
+fn link(subject: &Subject<'_>, settings: &Settings) -> Option<String> {
+    let fails = subject.purpose.is_failure();
+    let invoice = subject.standing.invoice.as_ref().filter(|_| fails);
+    invoice
+        .and_then(|(_, row)| row.text("hosted_invoice_url"))
+        .filter(|url| is_allowed(url, &settings.allowed_hosts))
+        .map(str::to_owned)
+        .or_else(|| {
+            let asks = fails || subject.purpose == Purpose::TrialEnding;
+            settings.update_payment.clone().filter(|_| asks)
+        })
+}
+
+/// The customer of the payment, for what names none itself: a dispute.
+fn of_payment(standing: &Standing) -> Option<String> {
+    [&standing.charge, &standing.payment_intent]
+        .into_iter()
+        .flatten()
+        .find_map(|(_, row)| row.text("customer").map(str::to_owned))
 }
 
 /// The business as a mail names it; one without a name is "us" in the mail's language.
@@ -251,7 +294,8 @@ fn major(amount: Money, exponents: &Exponents) -> f64 {
     minor / 10_f64.powi(i32::try_from(exponent).unwrap_or(0))
 }
 
-fn date(seconds: i64, language: &str) -> String {
+/// The day, in the order and the words of a language.
+pub fn date(seconds: i64, language: &str) -> String {
     let Ok(moment) = jiff::Timestamp::from_second(seconds) else {
         return String::new();
     };

@@ -65,3 +65,15 @@ pub(super) fn ways(
     }
     Ok(ways)
 }
+
+/// Why the notices of a channel without a way do not leave, and what to set.
+pub(super) fn missing(ways: &BTreeMap<Channel, Way>) -> BTreeMap<Channel, String> {
+    [
+        (Channel::Sales, "SALES_WEBHOOK_URL or SALES_EMAIL"),
+        (Channel::Finance, "FINANCE_WEBHOOK_URL or FINANCE_EMAIL"),
+    ]
+    .into_iter()
+    .filter(|(channel, _)| !ways.contains_key(channel))
+    .map(|(channel, keys)| (channel, format!("no_channel: set {keys} to have it sent")))
+    .collect()
+}

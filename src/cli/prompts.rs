@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use billhook_tools::{Currency, Exponents, Money};
+use billhook_tools::{Currency, Exponents, Flow, Money};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::output::{Output, clean, clean_lines};
 use super::send::recorded;
 use super::{Answer, Surroundings};
+use crate::agent::brief::Dispute;
 use crate::agent::playbook::Playbook;
 use crate::agent::prompts::{Prompts as Files, primary_language, sample_context};
 use crate::config::Config;
@@ -196,6 +197,14 @@ fn known(event: &Event, config: &Config) -> Vec<(&'static str, Value)> {
     } else {
         "amount"
     };
+    let flow = if family == Some(Family::Payout) {
+        Flow::Payout
+    } else {
+        Flow::Charge
+    };
+    if family == Some(Family::Dispute) {
+        known.push(("dispute", json!(Dispute::word(&fields))));
+    }
     let locale = config.business.locale.clone();
     let amount = fields
         .int(amount_field)
@@ -209,10 +218,10 @@ fn known(event: &Event, config: &Config) -> Vec<(&'static str, Value)> {
         let exponents = exponents(config);
         let code = amount.currency.as_str().to_owned();
         let threshold = i64::try_from(config.sales.high_value.threshold(&code)).unwrap_or(i64::MAX);
-        known.push(("amount", json!(amount.display(&locale, &exponents))));
+        known.push(("amount", json!(amount.display(flow, &locale, &exponents))));
         known.push((
             "high_value",
-            json!(amount.exceeds_major(threshold, &exponents).unwrap_or(false)),
+            json!(amount.exceeds_major(threshold, &exponents)),
         ));
         if let Some(exponent) = exponents.of(amount.currency) {
             known.push(("amount_major", json!(major(amount.amount, exponent))));

@@ -38,6 +38,9 @@ pub struct Occurrence {
     pub charges: BTreeSet<String>,
     /// The invoices and attempts that its facts named.
     pub attempts: BTreeSet<(String, i64)>,
+    /// The end of the trial that it is about.
+    #[serde(default)]
+    pub trial_end: Option<i64>,
     /// Invoice and payment were joined by amount and time, not by a link; no third may join so.
     pub matched: bool,
 }
@@ -73,6 +76,7 @@ impl Occurrence {
             nodes: BTreeSet::new(),
             charges: BTreeSet::new(),
             attempts: BTreeSet::new(),
+            trial_end: None,
             matched: false,
         };
         occurrence.add(fact);
@@ -89,6 +93,7 @@ impl Occurrence {
         self.nodes.extend(fact.nodes.iter().cloned());
         self.charges.extend(fact.charge.iter().cloned());
         self.attempts.extend(fact.attempt.iter().cloned());
+        self.trial_end = self.trial_end.or(fact.trial_end);
     }
 
     /// Takes in everything of an occurrence that turned out to be the same.
@@ -131,7 +136,8 @@ impl Occurrence {
                 );
                 mine.is_empty() || theirs.is_empty() || !mine.is_disjoint(&theirs)
             }
-            FactKind::Ended => false,
+            // Their names say it all.
+            FactKind::Ended | FactKind::Dispute | FactKind::Trial => false,
             FactKind::Failure => {
                 let (mine, theirs): (BTreeSet<_>, BTreeSet<_>) = (
                     self.names(NodeKind::Invoice).collect(),

@@ -3,6 +3,7 @@
 //!
 //! Which fact ends what is data: the table in `stops.rs`.
 
+mod condition;
 pub mod stops;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use self::stops::{Reach, STOPS};
 use crate::guardrails::derive::access::Access;
 use crate::guardrails::derive::order::Order;
+use crate::stripe::links::NodeKind;
 use crate::stripe::view::View;
 
 /// Why a message is sent or a run is made; which facts end it hangs on this.
@@ -28,17 +30,23 @@ pub enum Purpose {
     SubscriptionEnded,
     /// A customer who left is invited back.
     WinbackDue,
+    /// A payment is disputed, or a bank asks about it.
+    DisputeOpened,
+    /// A trial is about to end.
+    TrialEnding,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::PaymentSucceeded,
         Self::PaymentFailed,
         Self::InvoicePaymentFailed,
         Self::SubscriptionPastDue,
         Self::SubscriptionEnded,
         Self::WinbackDue,
+        Self::DisputeOpened,
+        Self::TrialEnding,
     ];
 
     /// The purpose of a playbook; they share their names.
@@ -57,6 +65,8 @@ impl Purpose {
             Self::SubscriptionPastDue => "subscription_past_due",
             Self::SubscriptionEnded => "subscription_ended",
             Self::WinbackDue => "winback_due",
+            Self::DisputeOpened => "dispute_opened",
+            Self::TrialEnding => "trial_ending",
         }
     }
 
@@ -80,6 +90,16 @@ pub struct Standing {
     pub invoice: Option<(String, View)>,
     /// The subscription.
     pub subscription: Option<(String, View)>,
+    /// The payment's latest charge.
+    pub charge: Option<(String, View)>,
+    /// The dispute.
+    pub dispute: Option<(String, View)>,
+    /// What is told of the dispute is the inquiry that it began as.
+    pub inquiry: bool,
+    /// The end of the trial that is told of.
+    pub trial_end: Option<i64>,
+    /// Everything that casts doubt on a payment of the customer's: disputes, warnings, reviews.
+    pub doubts: Vec<(NodeKind, View)>,
     /// The order of the payment intent.
     pub order: Option<Order>,
     /// The customer's access.

@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
 use crate::guardrails::derive::order::Order;
+use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::occurrence::Occurrence;
 use crate::guardrails::precondition::Standing;
 use crate::stripe::links::{Node, NodeKind};
-use crate::stripe::view::View;
+use crate::stripe::view::{Family, View};
 
 statements! {
     OCCURRENCE: "SELECT id, data, account, livemode FROM occurrences WHERE id = $1";
@@ -19,6 +20,9 @@ statements! {
         WHERE a.account = $1 AND a.livemode = $2 AND a.alias = $3";
     /// Newest first, so that a customer of many years costs no more than one of a few.
     PAID: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4 ORDER BY created DESC LIMIT 100";
+    /// Read past the customer's payments, by the key alone: an entry of the index each.
+    DOUBTS: "SELECT b FROM links WHERE account = $1 AND livemode = $2 AND a = $3 \
+        AND (b LIKE 'dispute/%' OR b LIKE 'early_fraud_warning/%' OR b LIKE 'review/%')";
     SCHEDULE: "SELECT data FROM schedules WHERE occurrence = $1 LIMIT 1";
 }
 
@@ -80,8 +84,20 @@ pub(super) async fn load(
                 attempted.or_else(|| named(&occurrence, NodeKind::Invoice)),
             )
             .await?,
+        dispute: scope
+            .of(tx, "dispute", named(&occurrence, NodeKind::Dispute))
+            .await?,
+        inquiry: occurrence.lead == Some(Lead::InquiryOpened),
+        trial_end: occurrence.trial_end,
         ..Standing::default()
     };
+    let latest_charge = standing
+        .payment_intent
+        .as_ref()
+        .and_then(|(_, row)| row.text("latest_charge"))
+        .map(str::to_owned);
+    let charge = latest_charge.or_else(|| named(&occurrence, NodeKind::Charge));
+    standing.charge = scope.of(tx, "charge", charge).await?;
     let of_invoice = standing
         .invoice
         .as_ref()
@@ -104,6 +120,7 @@ pub(super) async fn load(
             .await?;
         standing.access = access.map(|row| row.json("data")).transpose()?;
         standing.has_paid = scope.has_paid(tx, customer).await?;
+        standing.doubts = scope.doubts(tx, customer).await?;
     }
     let schedule = tx.row(&SCHEDULE, args![&occurrence.id]).await?;
     standing.schedule = schedule.map(|row| row.json::<Value>("data")).transpose()?;
@@ -136,6 +153,35 @@ impl Scope {
             .row(&ROW, args![&self.account, self.livemode, kind, &id])
             .await?;
         row.map(|row| Ok((id, row.json("data")?))).transpose()
+    }
+
+    /// What casts doubt on this customer's payments, as far as its rows are known.
+    async fn doubts(
+        &self,
+        tx: &mut Transaction,
+        customer: &str,
+    ) -> Result<Vec<(NodeKind, View)>, StoreError> {
+        let customer = Node::new(NodeKind::Customer, customer).to_string();
+        let rows = tx
+            .rows(&DOUBTS, args![&self.account, self.livemode, &customer])
+            .await?;
+        let mut doubts = Vec::new();
+        for row in rows {
+            let Ok(node) = row.text("b")?.parse::<Node>() else {
+                return Err(StoreError::Inconsistent {
+                    column: "links.b",
+                    what: "not a node",
+                });
+            };
+            let family = match node.kind {
+                NodeKind::EarlyFraudWarning => Family::EarlyFraudWarning,
+                NodeKind::Review => Family::Review,
+                _ => Family::Dispute,
+            };
+            let found = self.of(tx, family.as_str(), Some(node.id)).await?;
+            doubts.extend(found.map(|(_, row)| (node.kind, row)));
+        }
+        Ok(doubts)
     }
 
     /// Whether this customer's money ever arrived: only then the address is known to be theirs.

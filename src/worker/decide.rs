@@ -1,6 +1,7 @@
 //! One follow-up from its claim to its finishing transaction: read, test, run the agent, prepare what its proposals
 //! write, finish.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::agent::run::{Run, RunError};
 use crate::clock::Clock;
 use crate::facts::StoreFacts;
 use crate::guardrails::precondition::{Purpose, fallen};
-use crate::store::{ClaimedRun, Finish, NewEffect, RunInput, Store, StoreError};
+use crate::store::{Channel, ClaimedRun, Finish, NewEffect, RunInput, Store, StoreError};
 
 /// Everything that decisions are made with.
 pub struct Deciding {
@@ -30,8 +31,8 @@ pub struct Deciding {
     pub facts: Arc<StoreFacts>,
     /// The sender's address: its domain is every Message-ID's.
     pub from: String,
-    /// Why notices to sales cannot leave, when no way is configured.
-    pub no_sales_channel: Option<String>,
+    /// Why notices of a channel cannot leave, where no way is configured.
+    pub no_way: BTreeMap<Channel, String>,
 }
 
 /// Why a run was not finished.

@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use billhook_tools::{OrderChange, Priority, Proposal};
+use billhook_tools::{Flow, OrderChange, Priority, Proposal};
 use serde_json::json;
 
 use super::decide::{Deciding, Undecided};
-use crate::agent::brief::Brief;
+use crate::agent::brief::{Brief, Dispute, date};
+use crate::agent::prompts::primary_language;
 use crate::clock::Timestamp;
 use crate::guardrails::limits::prose::Refusal;
 use crate::guardrails::limits::rendered::check_rendered;
@@ -58,9 +59,18 @@ impl Deciding {
                 };
                 Action::Send(Box::new(self.mail(&prose, brief, purpose, message_id)?))
             }
-            Proposal::NotifySales { priority, summary } => Action::Send(Box::new(
-                self.notice(*priority, summary, brief, purpose, message_id),
-            )),
+            Proposal::NotifySales { priority, summary } => {
+                let to = (Channel::Sales, *priority);
+                Action::Send(Box::new(
+                    self.notice(to, summary, brief, purpose, message_id),
+                ))
+            }
+            Proposal::NotifyFinance { priority, summary } => {
+                let to = (Channel::Finance, *priority);
+                Action::Send(Box::new(
+                    self.notice(to, summary, brief, purpose, message_id),
+                ))
+            }
             Proposal::ScheduleWinback {
                 subscription,
                 delay_days,
@@ -169,7 +179,7 @@ impl Deciding {
 
     fn notice(
         &self,
-        priority: Priority,
+        (channel, priority): (Channel, Priority),
         summary: &str,
         brief: &Brief,
         purpose: Purpose,
@@ -179,26 +189,42 @@ impl Deciding {
         let mut field = |name: &str, value: Option<String>| {
             fields.extend(value.map(|value| (name.to_owned(), value)));
         };
-        // Sales read amounts as the business writes them, whatever the customer's locale.
+        // Colleagues read amounts as the business writes them, whatever the customer's locale.
         field(
             "Amount",
-            brief
-                .amount
-                .map(|amount| amount.display(&self.settings.locale, &self.settings.exponents)),
+            brief.amount.map(|amount| {
+                amount.display(
+                    Flow::Charge,
+                    &self.settings.locale,
+                    &self.settings.exponents,
+                )
+            }),
         );
+        let language = primary_language(&self.settings.locale);
+        for (name, value) in brief
+            .dispute
+            .iter()
+            .flat_map(|d| d.fields(|at| date(at, &language)))
+        {
+            field(name, Some(value));
+        }
         field("Customer", brief.bound.customer.clone());
         field("Order", brief.bound.order.clone());
         field("Subscription", brief.bound.subscription.clone());
         field("Mode", (!brief.bound.livemode).then(|| "test".to_owned()));
         let notice = Notice {
-            title: title(purpose).to_owned(),
+            title: brief
+                .dispute
+                .as_ref()
+                .map_or(title(purpose), Dispute::title)
+                .to_owned(),
             priority,
             summary: summary.to_owned(),
             fields,
         };
         let rendered = render_notice(&notice);
         NewMessage {
-            channel: Channel::Sales,
+            channel,
             purpose,
             recipient: None,
             message_id,
@@ -207,7 +233,7 @@ impl Deciding {
             html: None,
             notice: Some(rendered.chat),
             first_contact: false,
-            reason: self.no_sales_channel.clone(),
+            reason: self.no_way.get(&channel).cloned(),
         }
     }
 }
@@ -220,5 +246,7 @@ fn title(purpose: Purpose) -> &'static str {
         Purpose::SubscriptionPastDue => "Subscription past due",
         Purpose::SubscriptionEnded => "Subscription ended",
         Purpose::WinbackDue => "Win-back due",
+        Purpose::DisputeOpened => "Payment disputed",
+        Purpose::TrialEnding => "Trial ending",
     }
 }

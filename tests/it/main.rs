@@ -14,6 +14,8 @@ mod cli;
 #[cfg(test)]
 mod convergence;
 #[cfg(test)]
+mod disputes;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod faults;
@@ -31,3 +33,5 @@ mod serve;
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trials;

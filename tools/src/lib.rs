@@ -11,6 +11,8 @@ mod arguments;
 pub mod facts;
 pub mod get_payment_history;
 pub mod money;
+mod notice;
+pub mod notify_finance;
 pub mod notify_sales;
 pub mod proposal;
 pub mod schedule_winback;
@@ -20,7 +22,7 @@ pub mod tool;
 pub mod update_order;
 
 pub use facts::{Facts, FactsError, Payment};
-pub use money::{Currency, Exponents, Money, MoneyError};
+pub use money::{Currency, Exponents, Flow, Money, MoneyError};
 pub use proposal::{Campaign, OrderChange, OrderNote, Priority, Proposal};
 pub use schema::{SchemaError, strict};
 pub use tool::{Context, Contract, Effect, Outcome, Tool, ToolError};
@@ -32,6 +34,7 @@ pub fn all() -> Vec<Box<dyn Tool>> {
         Box::new(get_payment_history::GetPaymentHistory),
         Box::new(send_email::SendEmail),
         Box::new(notify_sales::NotifySales),
+        Box::new(notify_finance::NotifyFinance),
         Box::new(schedule_winback::ScheduleWinback),
     ]
 }

@@ -1,11 +1,13 @@
 //! Money as Stripe counts it: a whole number of minor units and a currency, and never a floating point number.
 //!
-//! This module owns the currencies, how many decimals Stripe gives each of them, comparison with a threshold, and how
-//! an amount is written for a reader. It must never take a currency's decimals from ISO 4217: Stripe's differ, and a
-//! wrong exponent is an amount that is wrong by a factor of a hundred.
+//! This module owns the currencies, how many decimals Stripe gives each of them, sums, comparison with a threshold, and
+//! how an amount is written for a reader. It must never take a currency's decimals from ISO 4217: Stripe's differ, and a
+//! wrong exponent is an amount that is wrong by a factor of a hundred. Nor may it add what is counted in different
+//! currencies.
 
 mod display;
 mod exponents;
+mod locale;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,6 +35,26 @@ pub enum MoneyError {
         /// What was asked for.
         exponent: u32,
     },
+    /// Two amounts that have no sum.
+    #[error("{left} and {right} are not added, keep one sum for each currency")]
+    Mixed {
+        /// The one currency.
+        left: Currency,
+        /// The other.
+        right: Currency,
+    },
+    /// A sum that no amount can hold.
+    #[error("the sum in {0} is too large to count")]
+    TooLarge(Currency),
+}
+
+/// Which way money goes. Stripe counts it alike, but some currencies are paid out in whole units only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// To the business, and back to its customers: charges, refunds, invoices, disputes.
+    Charge,
+    /// To the business's bank: `payout.*`.
+    Payout,
 }
 
 impl Currency {
@@ -104,21 +126,36 @@ impl Money {
         Self { amount, currency }
     }
 
-    /// Whether this is strictly more than `threshold_major` whole units; nothing when the decimals are not known.
+    /// The sum of two amounts of one currency; amounts of different currencies have none.
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
+        if self.currency != other.currency {
+            return Err(MoneyError::Mixed {
+                left: self.currency,
+                right: other.currency,
+            });
+        }
+        self.amount
+            .checked_add(other.amount)
+            .map(|amount| Self { amount, ..self })
+            .ok_or(MoneyError::TooLarge(self.currency))
+    }
+
+    /// Whether this is strictly more than `threshold_major` whole units.
     ///
-    /// A caller decides what an unknown currency means for it; a guess is not among the answers.
-    pub fn exceeds_major(&self, threshold_major: i64, exponents: &Exponents) -> Option<bool> {
-        let scale = 10_i128.checked_pow(exponents.of(self.currency)?)?;
+    /// Where nobody knows a currency's decimals, its minor units are taken for whole ones: of all readings that is the
+    /// largest, so somebody may be told of too little and is never left untold of too much.
+    pub fn exceeds_major(&self, threshold_major: i64, exponents: &Exponents) -> bool {
+        let exponent = exponents.of(self.currency).unwrap_or(0);
         // An i64 times at most 10^4 cannot leave an i128.
-        let threshold = i128::from(threshold_major).checked_mul(scale)?;
-        Some(i128::from(self.amount) > threshold)
+        let scale = 10_i128.saturating_pow(exponent);
+        i128::from(self.amount) > i128::from(threshold_major).saturating_mul(scale)
     }
 
     /// The amount for a reader of `locale`, for example `$10.99` or `10,99 €`; no-break spaces keep it on one line.
     ///
     /// A locale that is not known is read as `en`. A currency that is not known is shown as raw minor units and code.
-    pub fn display(&self, locale: &str, exponents: &Exponents) -> String {
-        display::display(self, locale, exponents)
+    pub fn display(&self, flow: Flow, locale: &str, exponents: &Exponents) -> String {
+        display::display(self, flow, locale, exponents)
     }
 }
 
@@ -167,30 +204,40 @@ mod tests {
     }
 
     #[test]
+    fn only_amounts_of_one_currency_have_a_sum() {
+        let sum = |a: i64, left: &str, b: i64, right: &str| money(a, left).plus(money(b, right));
+        assert_eq!(sum(5, "eur", -7, "EUR"), Ok(money(-2, "eur")));
+        assert_eq!(
+            sum(0, "eur", 0, "usd").unwrap_err().to_string(),
+            "eur and usd are not added, keep one sum for each currency"
+        );
+        for (a, b) in [(i64::MAX, 1), (i64::MIN, -1)] {
+            let eur = Currency::new("eur").unwrap();
+            assert_eq!(sum(a, "eur", b, "eur"), Err(MoneyError::TooLarge(eur)));
+        }
+    }
+
+    #[test]
     fn thresholds_are_exact_and_strict() {
         let stripe = Exponents::stripe();
         for (amount, code, threshold, answer) in [
-            (50_000, "usd", 500, Some(false)),
-            (50_001, "usd", 500, Some(true)),
-            (49_999, "usd", 500, Some(false)),
-            (500, "jpy", 500, Some(false)),
-            (501, "jpy", 500, Some(true)),
-            (500_000, "kwd", 500, Some(false)),
-            (500_010, "kwd", 500, Some(true)),
-            (50_100, "isk", 500, Some(true)),
-            (501, "isk", 500, Some(false)),
-            (-50_001, "usd", 500, Some(false)),
-            (i64::MIN, "usd", i64::MIN, Some(true)),
-            (i64::MAX, "kwd", i64::MAX, Some(false)),
-            (i64::MAX, "jpy", i64::MAX, Some(false)),
+            (50_000, "usd", 500, false),
+            (50_001, "usd", 500, true),
+            (49_999, "usd", 500, false),
+            (500, "jpy", 500, false),
+            (501, "jpy", 500, true),
+            (500_000, "kwd", 500, false),
+            (500_010, "kwd", 500, true),
+            (50_100, "isk", 500, true),
+            (501, "isk", 500, false),
+            (-50_001, "usd", 500, false),
+            (i64::MIN, "usd", i64::MIN, true),
+            (i64::MAX, "kwd", i64::MAX, false),
+            (i64::MAX, "jpy", i64::MAX, false),
             // A float would call these two equal.
-            (
-                9_007_199_254_740_993,
-                "jpy",
-                9_007_199_254_740_992,
-                Some(true),
-            ),
-            (1_000_000, "xyz", 1, None),
+            (9_007_199_254_740_993, "jpy", 9_007_199_254_740_992, true),
+            (500, "xyz", 500, false),
+            (501, "xyz", 500, true),
         ] {
             assert_eq!(
                 money(amount, code).exceeds_major(threshold, &stripe),

@@ -81,6 +81,13 @@ pub enum Proposal {
         /// One or two sentences.
         summary: String,
     },
+    /// A word to finance.
+    NotifyFinance {
+        /// How soon to look.
+        priority: Priority,
+        /// One or two sentences.
+        summary: String,
+    },
     /// A win-back mail in some days.
     ScheduleWinback {
         /// The subscription that ended.
@@ -99,6 +106,7 @@ impl Proposal {
             Self::UpdateOrder { .. } => "update_order",
             Self::SendEmail { .. } => "send_email",
             Self::NotifySales { .. } => "notify_sales",
+            Self::NotifyFinance { .. } => "notify_finance",
             Self::ScheduleWinback { .. } => "schedule_winback",
         }
     }
@@ -111,6 +119,7 @@ impl Proposal {
             Self::UpdateOrder { order, .. } => order.clone(),
             Self::SendEmail { customer, .. } => format!("{customer}\n{}", context.stage),
             Self::NotifySales { .. } => "sales".to_owned(),
+            Self::NotifyFinance { .. } => "finance".to_owned(),
             Self::ScheduleWinback { subscription, .. } => subscription.clone(),
         };
         let mut hash = Sha256::new();

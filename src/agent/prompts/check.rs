@@ -217,15 +217,17 @@ fn variations() -> impl Iterator<Item = Value> {
         "authentication_required",
         "other",
     ];
+    const DISPUTES: [&str; 4] = ["none", "inquiry", "open", "lost"];
     (0..1_u32 << FLAGS.len())
-        .zip(CATEGORIES.iter().cycle())
-        .map(|(bits, category)| {
+        .zip(CATEGORIES.iter().cycle().zip(DISPUTES.iter().cycle()))
+        .map(|(bits, (category, dispute))| {
             let mut context = sample_context();
             if let Value::Object(fields) = &mut context {
                 for (index, flag) in FLAGS.iter().enumerate() {
                     fields.insert((*flag).to_owned(), json!(bits >> index & 1 == 1));
                 }
                 fields.insert("decline_category".to_owned(), json!(category));
+                fields.insert("dispute".to_owned(), json!(dispute));
                 // What is often unknown is unknown in half of the variations.
                 if bits % 2 == 0 {
                     fields.insert("plan".to_owned(), Value::Null);

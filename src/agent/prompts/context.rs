@@ -32,6 +32,10 @@ pub const CONTEXT: &[(&str, &str)] = &[
         "decline_category",
         "one of generic, expired_card, insufficient_funds, authentication_required, other",
     ),
+    (
+        "dispute",
+        "one of none, inquiry, open, lost: how far a dispute has come",
+    ),
     ("locale", "the customer's locale, for example `de-AT`"),
     ("language", "the language to write in, for example `de`"),
     ("plan", "the plan's name, or null"),
@@ -66,6 +70,7 @@ pub const PLACEHOLDERS: &[(&str, &str)] = &[
     ("invoice_number", "the invoice's number"),
     ("plan", "the plan's name"),
     ("product", "the product's name"),
+    ("trial_end_date", "the day on which the trial ends"),
     ("period_end", "the day on which the paid period ends"),
 ];
 
@@ -100,6 +105,7 @@ pub fn sample_context() -> Value {
         "attempt_count": 1,
         "next_payment_attempt": true,
         "decline_category": "generic",
+        "dispute": "none",
         "locale": "en-GB",
         "language": "en",
         "plan": "Team",

@@ -5,11 +5,12 @@ use serde_json::json;
 use super::*;
 use crate::guardrails::limits::prose::{Part, ProseRules, check_prose};
 
-const TOOLS: [&str; 5] = [
+const TOOLS: [&str; 6] = [
     "update_order",
     "get_payment_history",
     "send_email",
     "notify_sales",
+    "notify_finance",
     "schedule_winback",
 ];
 
@@ -87,6 +88,9 @@ fn each_leading_event_has_its_playbook() {
         ("invoice.payment_failed", "invoice_payment_failed"),
         ("customer.subscription.updated", "subscription_past_due"),
         ("customer.subscription.deleted", "subscription_ended"),
+        ("customer.subscription.trial_will_end", "trial_ending"),
+        ("charge.dispute.created", "dispute_opened"),
+        ("charge.dispute.closed", "dispute_opened"),
     ] {
         assert_eq!(prompts.led_by(event).unwrap().name, playbook);
         assert_eq!(prompts.playbooks[playbook].stage, "first");
@@ -137,9 +141,11 @@ fn sales_are_told_where_nobody_can_be_written_to() {
 fn owed_summaries_pass_the_filters_of_a_models() {
     let prompts = prompts();
     for playbook in prompts.playbooks.keys() {
-        for flags in 0..4 {
-            let context =
-                context(json!({"high_value": flags & 1 == 1, "recipient": flags & 2 == 2}));
+        for flags in 0..12 {
+            let dispute = ["inquiry", "open", "lost"][flags >> 2];
+            let context = context(
+                json!({"high_value": flags & 1 == 1, "recipient": flags & 2 == 2, "dispute": dispute}),
+            );
             for call in prompts.owed_calls(playbook, &context).unwrap() {
                 if let Some(summary) = call.args.get("summary") {
                     let summary = summary.as_str().unwrap();
@@ -161,6 +167,44 @@ fn owed_summaries_pass_the_filters_of_a_models() {
             }
         }
     }
+}
+
+#[test]
+fn a_trial_ends_by_a_mail_and_by_sales_only_where_none_can_go() {
+    let prompts = prompts();
+    let tools = |changes: Value| -> Vec<String> {
+        let calls = prompts
+            .owed_calls("trial_ending", &context(changes))
+            .unwrap();
+        calls.into_iter().map(|call| call.tool).collect()
+    };
+    assert_eq!(tools(json!({"high_value": true})), ["send_email"]);
+    assert_eq!(
+        tools(json!({"recipient": false})),
+        ["send_email", "notify_sales"]
+    );
+}
+
+#[test]
+fn finance_is_told_what_a_dispute_has_come_to() {
+    let prompts = prompts();
+    let told = |dispute: &str| {
+        let calls = prompts
+            .owed_calls("dispute_opened", &context(json!({ "dispute": dispute })))
+            .unwrap();
+        assert_eq!((calls.len(), calls[0].tool.as_str()), (1, "notify_finance"));
+        assert!(calls[0].must);
+        calls[0].args.clone()
+    };
+    assert_eq!(told("inquiry")["priority"], "normal");
+    assert!(
+        told("inquiry")["summary"]
+            .as_str()
+            .unwrap()
+            .contains("No money has moved")
+    );
+    assert_eq!(told("open")["priority"], "high");
+    assert!(told("lost")["summary"].as_str().unwrap().contains("lost"));
 }
 
 #[test]

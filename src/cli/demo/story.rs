@@ -41,7 +41,7 @@ pub(super) fn print(played: &Played, output: &mut Output) -> anyhow::Result<()> 
             ))?;
         }
     }
-    output.line("\nfor sales, kept in the outbox because no channel is configured:")?;
+    output.line("\nfor sales and finance, kept in the outbox because no channel is configured:")?;
     for notice in &played.notices {
         let text = notice.text.as_deref().unwrap_or_default();
         let lines: Vec<String> = text
@@ -50,7 +50,8 @@ pub(super) fn print(played: &Played, output: &mut Output) -> anyhow::Result<()> 
             .filter(|line| !line.is_empty())
             .map(clean)
             .collect();
-        output.line(format!("  {}", lines.join(" | ")))?;
+        let team = clean(&notice.channel);
+        output.line(format!("  {team}: {}", lines.join(" | ")))?;
     }
     output.line("\nscheduled:")?;
     for schedule in &played.schedules {

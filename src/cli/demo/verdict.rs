@@ -11,7 +11,20 @@ pub(super) fn differences(played: &Played) -> Vec<String> {
     let mut wrong = Vec::new();
     answers(played, &mut wrong);
     mails(played, &mut wrong);
-    let notices = sorted(played.notices.iter().map(|notice| notice.event.as_str()));
+    let to = |channel: &str| {
+        let notices = played
+            .notices
+            .iter()
+            .filter(|notice| notice.channel == channel);
+        sorted(notices.map(|notice| notice.event.as_str()))
+    };
+    let finance = to("finance");
+    if finance != ["evt_demo_24"] {
+        wrong.push(format!(
+            "finance was told of {finance:?}, expected [\"evt_demo_24\"]"
+        ));
+    }
+    let notices = to("sales");
     let told = ["evt_demo_14", "evt_demo_21"];
     if played.deciders().iter().any(|decider| *decider != "rules") {
         for event in told.iter().filter(|event| !notices.contains(event)) {

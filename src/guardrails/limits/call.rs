@@ -52,8 +52,8 @@ pub fn check_proposal(proposal: &Proposal, allowed: &Allowed) -> Result<(), Refu
             check_prose(subject, Part::Subject, &rules)?;
             check_prose(body, Part::Body, &rules)
         }
-        Proposal::NotifySales { summary, .. } => {
-            // Sales read the business's language; facts are added by the renderer, so nothing is to be filled in.
+        Proposal::NotifySales { summary, .. } | Proposal::NotifyFinance { summary, .. } => {
+            // Colleagues read the business's language; facts are added by the renderer, so nothing is to be filled in.
             let rules = ProseRules {
                 placeholders: &[],
                 locale: "en",

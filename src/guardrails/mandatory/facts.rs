@@ -1,5 +1,8 @@
 //! What events say happened. Several events of one second usually say the same: see `occurrence.rs`.
 
+mod dispute;
+mod trial;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +11,9 @@ use crate::clock::Timestamp;
 use crate::stripe::event::Event;
 use crate::stripe::links::{Node, NodeKind, edges};
 use crate::stripe::view::{Family, View};
+
+pub use self::dispute::{dispute_attached, dispute_told, is_inquiry};
+pub use self::trial::trial_will_end;
 
 /// What kind of business fact it is. Only facts of one kind can be the same occurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +25,10 @@ pub enum FactKind {
     Success,
     /// A subscription ended.
     Ended,
+    /// A payment is disputed, or a bank asks about it.
+    Dispute,
+    /// A trial is about to end.
+    Trial,
 }
 
 impl FactKind {
@@ -28,6 +38,8 @@ impl FactKind {
             Self::Failure => "failure",
             Self::Success => "success",
             Self::Ended => "ended",
+            Self::Dispute => "dispute",
+            Self::Trial => "trial",
         }
     }
 }
@@ -36,6 +48,12 @@ impl FactKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lead {
+    /// A trial is about to end.
+    TrialEnding,
+    /// A bank asks about a payment; no money has moved.
+    InquiryOpened,
+    /// A payment is disputed.
+    DisputeOpened,
     /// A payment succeeded.
     PaymentSucceeded,
     /// A subscription ended.
@@ -52,6 +70,8 @@ impl Lead {
     /// The playbook it asks for.
     pub fn playbook(self) -> &'static str {
         match self {
+            Self::TrialEnding => "trial_ending",
+            Self::InquiryOpened | Self::DisputeOpened => "dispute_opened",
             Self::PaymentSucceeded => "payment_succeeded",
             Self::SubscriptionEnded => "subscription_ended",
             Self::PaymentFailed => "payment_failed",
@@ -76,6 +96,8 @@ pub struct Fact {
     pub charge: Option<String>,
     /// The invoice and attempt it names: two attempts of one invoice are different.
     pub attempt: Option<(String, i64)>,
+    /// The end of a trial that it is about: one that moved is another fact.
+    pub trial_end: Option<i64>,
     /// The customer, for matching where no link tells.
     pub customer: Option<String>,
     /// Amount and currency, for matching where no link tells.
@@ -126,6 +148,7 @@ impl Base<'_> {
             nodes,
             charge: None,
             attempt: None,
+            trial_end: None,
             customer: self.event.customer().map(str::to_owned),
             amount: self
                 .fields

@@ -126,11 +126,11 @@ pub static RULES: &[Rule] = &[
     rule("refund.updated", Refund, Later),
     rule("refund.failed", Refund, Later),
     rule("charge.refund.updated", Refund, Later),
-    rule("charge.dispute.created", Dispute, Created),
-    rule("charge.dispute.updated", Dispute, Later),
-    rule("charge.dispute.funds_withdrawn", Dispute, Later),
-    rule("charge.dispute.funds_reinstated", Dispute, Later),
-    rule("charge.dispute.closed", Dispute, Later),
+    rule("charge.dispute.created", Dispute, Created).says(facts::dispute_told),
+    rule("charge.dispute.updated", Dispute, Later).says(facts::dispute_told),
+    rule("charge.dispute.funds_withdrawn", Dispute, Later).says(facts::dispute_told),
+    rule("charge.dispute.funds_reinstated", Dispute, Later).says(facts::dispute_attached),
+    rule("charge.dispute.closed", Dispute, Later).says(facts::dispute_told),
     rule(
         "radar.early_fraud_warning.created",
         EarlyFraudWarning,
@@ -174,7 +174,7 @@ pub static RULES: &[Rule] = &[
         Later,
     )
     .says(facts::subscription_changed),
-    rule("customer.subscription.trial_will_end", Subscription, Hint),
+    rule("customer.subscription.trial_will_end", Subscription, Hint).says(facts::trial_will_end),
     rule("customer.subscription.deleted", Subscription, Later).says(facts::subscription_changed),
     rule(
         "subscription_schedule.created",

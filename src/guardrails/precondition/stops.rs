@@ -3,17 +3,19 @@
 //! A new condition is a row here. The first row that holds gives the reason, so the order of the rows matters where two
 //! hold at once: what Stripe says of the thing itself comes before what follows from it.
 
+use super::condition::{Test, Thing, is_lost, is_open};
 use super::{Purpose, Standing};
-use crate::guardrails::derive::access::Access;
-use crate::guardrails::derive::order::OrderStatus;
-use crate::stripe::view::View;
 
 use Purpose::{
-    InvoicePaymentFailed, PaymentFailed, SubscriptionEnded, SubscriptionPastDue, WinbackDue,
+    DisputeOpened, InvoicePaymentFailed, PaymentFailed, PaymentSucceeded, SubscriptionEnded,
+    SubscriptionPastDue, TrialEnding, WinbackDue,
 };
 use Reach::{Everything, Mails};
-use Test::{Back, Deleted, Left, OrderPaid, Status};
-use Thing::{Invoice, Payment, Subscription};
+use Test::{
+    Back, Deleted, Disputed, Escalated, Free, Leaving, Left, OrderPaid, Refunded, Reviewed, Status,
+    TrialMoved, Warned,
+};
+use Thing::{Dispute, Invoice, Payment, Subscription};
 
 /// How far a fact reaches. Either ends a run that is not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,29 +24,6 @@ pub enum Reach {
     Mails,
     /// Notices to colleagues, too: there is nothing to tell any more.
     Everything,
-}
-
-/// What has a status of Stripe's.
-#[derive(Debug, Clone, Copy)]
-enum Thing {
-    Payment,
-    Invoice,
-    Subscription,
-}
-
-/// How a fact is read from the current rows.
-#[derive(Debug)]
-enum Test {
-    /// The customer was deleted.
-    Deleted,
-    /// The thing has one of these statuses.
-    Status(Thing, &'static [&'static str]),
-    /// The thing has a status, and none of these.
-    Left(Thing, &'static [&'static str]),
-    /// The order is paid or authorized.
-    OrderPaid,
-    /// The customer has access by a subscription.
-    Back,
 }
 
 /// One row of the table.
@@ -58,7 +37,7 @@ pub struct Stop {
     pub why: &'static str,
 }
 
-/// Every stop condition. `payment_succeeded` has none: that money came in stays true.
+/// Every stop condition.
 pub static STOPS: &[Stop] = &[
     Stop {
         fact: "customer deleted",
@@ -69,6 +48,7 @@ pub static STOPS: &[Stop] = &[
             (SubscriptionPastDue, Mails),
             (SubscriptionEnded, Mails),
             (WinbackDue, Mails),
+            (TrialEnding, Mails),
         ],
         why: "the business has forgotten this person; what was lost is still news to colleagues",
     },
@@ -103,7 +83,13 @@ pub static STOPS: &[Stop] = &[
         fact: "order paid otherwise",
         test: OrderPaid,
         ends: &[(PaymentFailed, Everything)],
-        why: "the customer paid with another payment",
+        why: "the customer paid with another payment; one that was paid back since is not asked for again either",
+    },
+    Stop {
+        fact: "payment refunded in full",
+        test: Refunded,
+        ends: &[(PaymentSucceeded, Everything)],
+        why: "nobody is to be thanked for money that went back",
     },
     Stop {
         fact: "invoice paid",
@@ -166,6 +152,84 @@ pub static STOPS: &[Stop] = &[
         why: "there is nobody to win back",
     },
     Stop {
+        fact: "trial over",
+        test: Left(Subscription, &["trialing"]),
+        ends: &[(TrialEnding, Everything)],
+        why: "it ended early, or was ended: what comes next is told by its own events",
+    },
+    Stop {
+        fact: "trial moved",
+        test: TrialMoved,
+        ends: &[(TrialEnding, Everything)],
+        why: "the day in the mail would be wrong; Stripe tells the new one in time",
+    },
+    Stop {
+        fact: "subscription set to end",
+        test: Leaving,
+        ends: &[(TrialEnding, Everything)],
+        why: "nothing will be charged, and whoever has said no is not asked again",
+    },
+    Stop {
+        fact: "subscription costs nothing",
+        test: Free,
+        ends: &[(TrialEnding, Everything)],
+        why: "the trial ends and nothing changes",
+    },
+    Stop {
+        fact: "dispute over",
+        test: Status(
+            Dispute,
+            &["won", "warning_closed", "prevented", "charge_refunded"],
+        ),
+        ends: &[(DisputeOpened, Everything)],
+        why: "there is nothing to answer any more; one that was lost is told, for its money is gone",
+    },
+    Stop {
+        fact: "inquiry became a dispute",
+        test: Escalated,
+        ends: &[(DisputeOpened, Everything)],
+        why: "the dispute is told by itself, and two notices at once would read like two disputes",
+    },
+    Stop {
+        fact: "payment disputed",
+        test: Disputed(is_open),
+        ends: &[
+            (PaymentFailed, Mails),
+            (InvoicePaymentFailed, Mails),
+            (SubscriptionPastDue, Mails),
+            (WinbackDue, Mails),
+        ],
+        why: "who contests a payment is not asked for another one while people talk to the bank",
+    },
+    Stop {
+        fact: "dispute lost",
+        test: Disputed(is_lost),
+        ends: &[(WinbackDue, Mails)],
+        why: "who took the money back is not invited back; what is owed may still be asked for",
+    },
+    Stop {
+        fact: "payment warned of",
+        test: Warned,
+        ends: &[
+            (PaymentFailed, Mails),
+            (InvoicePaymentFailed, Mails),
+            (SubscriptionPastDue, Mails),
+            (WinbackDue, Mails),
+        ],
+        why: "the card may be stolen: its holder is not the one who reads the mail",
+    },
+    Stop {
+        fact: "payment under review",
+        test: Reviewed,
+        ends: &[
+            (PaymentFailed, Mails),
+            (InvoicePaymentFailed, Mails),
+            (SubscriptionPastDue, Mails),
+            (WinbackDue, Mails),
+        ],
+        why: "nobody is asked for money whom somebody is just looking at",
+    },
+    Stop {
         fact: "customer back",
         test: Back,
         ends: &[(WinbackDue, Everything)],
@@ -182,38 +246,6 @@ impl Stop {
 
     /// What is so now, in words, if the fact holds.
     pub fn holds(&self, standing: &Standing) -> Option<String> {
-        match &self.test {
-            Deleted => {
-                let (_, customer) = standing.customer.as_ref()?;
-                (customer.flag("deleted") == Some(true))
-                    .then(|| "the customer was deleted".to_owned())
-            }
-            Status(thing, statuses) => thing.says(standing, |status| statuses.contains(&status)),
-            Left(thing, statuses) => thing.says(standing, |status| !statuses.contains(&status)),
-            OrderPaid => {
-                let order = standing.order.as_ref()?;
-                matches!(order.status, OrderStatus::Paid | OrderStatus::Authorized)
-                    .then(|| format!("order {} was paid by another payment", order.id))
-            }
-            Back => match standing.access.as_ref()? {
-                Access::Granted { subscription, .. } | Access::Grace { subscription, .. } => Some(
-                    format!("the customer is back with subscription {subscription}"),
-                ),
-                Access::Denied { .. } => None,
-            },
-        }
-    }
-}
-
-impl Thing {
-    fn says(self, standing: &Standing, so: impl Fn(&str) -> bool) -> Option<String> {
-        let (noun, row): (_, &Option<(String, View)>) = match self {
-            Payment => ("payment", &standing.payment_intent),
-            Invoice => ("invoice", &standing.invoice),
-            Subscription => ("subscription", &standing.subscription),
-        };
-        let (_, row) = row.as_ref()?;
-        let status = row.text("status").filter(|status| so(status))?;
-        Some(format!("the {noun} is {status} now"))
+        self.test.holds(standing)
     }
 }

@@ -1,3 +1,6 @@
+mod doubts;
+mod recovered;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -43,12 +46,13 @@ fn every_stop_condition() {
     let table: String = rows.collect();
     insta::assert_snapshot!(format!("fact | ends mails | ends everything\n{table}"), @"
     fact | ends mails | ends everything
-    customer deleted | payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due | -
+    customer deleted | payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due trial_ending | -
     payment succeeded | - | payment_failed invoice_payment_failed
     payment processing | - | payment_failed
     payment authorized | - | payment_failed
     payment canceled | payment_failed | -
     order paid otherwise | - | payment_failed
+    payment refunded in full | - | payment_succeeded
     invoice paid | - | invoice_payment_failed subscription_past_due
     invoice void | invoice_payment_failed | -
     invoice uncollectible | invoice_payment_failed | -
@@ -57,6 +61,16 @@ fn every_stop_condition() {
     subscription recovered | - | subscription_past_due
     subscription no longer past due | subscription_past_due | -
     subscription not ended | - | subscription_ended
+    trial over | - | trial_ending
+    trial moved | - | trial_ending
+    subscription set to end | - | trial_ending
+    subscription costs nothing | - | trial_ending
+    dispute over | - | dispute_opened
+    inquiry became a dispute | - | dispute_opened
+    payment disputed | payment_failed invoice_payment_failed subscription_past_due winback_due | -
+    dispute lost | winback_due | -
+    payment warned of | payment_failed invoice_payment_failed subscription_past_due winback_due | -
+    payment under review | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     customer back | - | winback_due
     ");
 }
@@ -85,26 +99,22 @@ fn what_is_not_known_ends_nothing() {
     }
 }
 
+/// Where nothing is known but the status of one thing.
+fn only(thing: &str, status: &str) -> Standing {
+    let row = Some(row(json!({ "status": status })));
+    let mut standing = Standing::default();
+    match thing {
+        "payment" => standing.payment_intent = row,
+        "invoice" => standing.invoice = row,
+        "dispute" => standing.dispute = row,
+        _ => standing.subscription = row,
+    }
+    standing
+}
+
 /// What is said when one row alone is known, for a mail and for a notice.
 #[test]
 fn one_status_decides() {
-    let of = |thing: &str, status: &str| {
-        let row = Some(row(json!({ "status": status })));
-        match thing {
-            "payment" => Standing {
-                payment_intent: row,
-                ..Standing::default()
-            },
-            "invoice" => Standing {
-                invoice: row,
-                ..Standing::default()
-            },
-            _ => Standing {
-                subscription: row,
-                ..Standing::default()
-            },
-        }
-    };
     for (purpose, thing, goes, mails_end, all_ends) in [
         (
             Purpose::PaymentFailed,
@@ -148,6 +158,26 @@ fn one_status_decides() {
             &["active", "past_due"],
         ),
         (
+            Purpose::TrialEnding,
+            "subscription",
+            &["trialing"],
+            &[],
+            &["active", "canceled", "past_due", "paused", "incomplete"],
+        ),
+        (
+            Purpose::DisputeOpened,
+            "dispute",
+            &[
+                "needs_response",
+                "under_review",
+                "warning_needs_response",
+                "lost",
+                "new_word",
+            ],
+            &[],
+            &["won", "warning_closed", "prevented"],
+        ),
+        (
             Purpose::PaymentSucceeded,
             "payment",
             &["succeeded", "canceled"],
@@ -161,7 +191,7 @@ fn one_status_decides() {
             (all_ends, true, true),
         ] {
             for status in statuses {
-                let standing = of(thing, status);
+                let standing = only(thing, status);
                 let said = Some(format!("the {thing} is {status} now"));
                 assert_eq!(
                     fallen(purpose, &standing),
@@ -223,7 +253,9 @@ fn a_deleted_customer_gets_no_mail_and_colleagues_still_hear() {
     };
     for purpose in Purpose::ALL {
         let ended = fallen(purpose, &deleted).is_some();
-        assert_eq!(ended, purpose != Purpose::PaymentSucceeded, "{purpose:?}");
+        // Neither of these is written to the customer.
+        let internal = matches!(purpose, Purpose::PaymentSucceeded | Purpose::DisputeOpened);
+        assert_eq!(ended, !internal, "{purpose:?}");
         assert_eq!(fallen_for_notice(purpose, &deleted), None, "{purpose:?}");
     }
 }

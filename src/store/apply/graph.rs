@@ -38,6 +38,14 @@ pub(crate) fn pays(kind: NodeKind) -> bool {
     )
 }
 
+/// What casts doubt on a payment.
+pub(crate) fn doubts(kind: NodeKind) -> bool {
+    matches!(
+        kind,
+        NodeKind::Dispute | NodeKind::EarlyFraudWarning | NodeKind::Review
+    )
+}
+
 impl Graph {
     /// Reads what the store knows round `start`, and adds `edges`.
     pub(crate) async fn load(
@@ -133,6 +141,27 @@ impl Graph {
             }
         }
         reached
+    }
+
+    /// What only several links together show: whose payment a dispute, a warning or a review is about.
+    ///
+    /// None of them names a customer. Whichever event brings the last link of the chain finds the whole of it, so these
+    /// are the same in any order.
+    pub(crate) fn of_customers(&self) -> Vec<Edge> {
+        let mut edges = Vec::new();
+        for doubt in self.nodes().filter(|node| doubts(node.kind)) {
+            let payments = self.neighbours.get(doubt).into_iter().flatten();
+            let payments = payments.filter(|node| pays(node.kind)).cloned().collect();
+            for payment in self.connected(&payments, pays) {
+                let around = self.neighbours.get(&payment).into_iter().flatten();
+                edges.extend(
+                    around
+                        .filter(|node| node.kind == NodeKind::Customer)
+                        .map(|customer| Edge::new(customer.clone(), doubt.clone())),
+                );
+            }
+        }
+        edges
     }
 
     /// The order components of the graph.

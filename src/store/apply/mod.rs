@@ -188,6 +188,7 @@ impl SqlStore {
         let new_subscribers = new_subscribers(tx, claimed, work).await?;
         let (account, livemode) = (claimed.account.as_str(), claimed.livemode);
         let new_links = graph::insert(tx, account, livemode, &work.links).await?;
+        graph::insert(tx, account, livemode, &graph.of_customers()).await?;
         let now = self.clock.now();
         let mut written = write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
         (written.occurrence, written.open) = self

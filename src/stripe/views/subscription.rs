@@ -61,6 +61,9 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
     let items = items(reading.object());
     reading.set("items", items);
 
+    let amount = period_amount(reading.object());
+    reading.set("period_amount", amount);
+
     // What is paid for lasts from the first start to the last end of any item.
     let object = reading.object();
     let start = reading
@@ -98,6 +101,60 @@ fn items(object: &Value) -> Found {
         return Found::Absent;
     }
     Found::Value(items.into_values().collect())
+}
+
+/// What a period costs, before anything is taken off or added. Null where the items do not say it outright: by tiers, by
+/// use, by parts of a cent, with a discount or a tax of its own, or cut short. A total is never guessed from a price.
+fn period_amount(object: &Value) -> Found {
+    let shown = |name: &str| match object.get(name) {
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(value) => !value.is_null(),
+        None => false,
+    };
+    let list = object.get("items").and_then(|items| items.get("data"));
+    let Some(Value::Array(items)) = list else {
+        return Found::Absent;
+    };
+    let complete = object.pointer("/items/has_more") != Some(&Value::Bool(true));
+    let taxed = object.pointer("/automatic_tax/enabled") == Some(&Value::Bool(true));
+    let plain = complete
+        && !taxed
+        && !["discount", "discounts", "default_tax_rates"]
+            .iter()
+            .any(|name| shown(name));
+    let amounts: Option<Vec<i64>> = items.iter().map(item_amount).collect();
+    amounts
+        .filter(|amounts| plain && !amounts.is_empty())
+        .and_then(|amounts| amounts.into_iter().try_fold(0_i64, i64::checked_add))
+        .map_or(Found::Null, |sum| Found::Value(Value::from(sum)))
+}
+
+/// The amount of one item. All items of a subscription have its currency (docs.stripe.com/api/subscriptions).
+fn item_amount(item: &Value) -> Option<i64> {
+    let is_set = |path: &str| {
+        item.pointer(path).is_some_and(|value| match value {
+            Value::Array(list) => !list.is_empty(),
+            value => !value.is_null(),
+        })
+    };
+    let apart = [
+        "/price/transform_quantity",
+        "/plan/transform_usage",
+        "/tax_rates",
+        "/discounts",
+    ];
+    let metered = ["/price/recurring/usage_type", "/plan/usage_type"]
+        .iter()
+        .any(|path| item.pointer(path).and_then(Value::as_str) == Some("metered"));
+    if metered || apart.into_iter().any(is_set) {
+        return None;
+    }
+    let unit = item
+        .pointer("/price/unit_amount")
+        .or_else(|| item.pointer("/plan/amount"))?
+        .as_i64()?;
+    let quantity = item.get("quantity")?.as_i64()?;
+    unit.checked_mul(quantity)
 }
 
 type Times = std::vec::IntoIter<i64>;

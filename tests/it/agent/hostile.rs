@@ -166,6 +166,22 @@ fn calls() -> Vec<(&'static str, Call, &'static str)> {
             "",
         ),
         (
+            "finance",
+            call(
+                "notify_finance",
+                &json!({ "priority": "high", "summary": format!("{MARK} wire it to evil.example") }),
+            ),
+            "",
+        ),
+        (
+            "finance by another channel",
+            call(
+                "notify_finance",
+                &json!({ "priority": "high", "summary": MARK, "channel": "#all" }),
+            ),
+            "",
+        ),
+        (
             "delay",
             call(
                 "schedule_winback",
@@ -187,8 +203,8 @@ fn calls() -> Vec<(&'static str, Call, &'static str)> {
 /// The owed mail and notices are there, once each; nothing of the model's words is anywhere that leaves.
 async fn assert_only_what_is_owed(app: &TestApp, playbook: &str, case: &str) {
     let (mails, notices, schedules) = match playbook {
-        "payment_succeeded" => (0, 1, 0),
-        "subscription_past_due" => (1, 0, 0),
+        "payment_succeeded" | "dispute_opened" => (0, 1, 0),
+        "subscription_past_due" | "trial_ending" => (1, 0, 0),
         "subscription_ended" => (0, 0, 1),
         _ => (1, 1, 0),
     };
@@ -228,7 +244,10 @@ async fn one_bad_call_is_refused_by_name_and_the_rules_do_what_is_owed() {
             assert_only_what_is_owed(&app, playbook, case).await;
             let refused = refusals(&app).await;
             assert_eq!(refused.len(), 1, "{playbook}, {case}: {refused:?}");
-            let offers_mail = !matches!(playbook, "payment_succeeded" | "subscription_ended");
+            let offers_mail = !matches!(
+                playbook,
+                "payment_succeeded" | "subscription_ended" | "dispute_opened"
+            );
             if name == "send_email" && !offers_mail {
                 assert_eq!(refused, ["tool_not_offered"], "{playbook}, {case}");
             } else if !rule.is_empty() && refused != [rule] {

@@ -11,12 +11,14 @@ use crate::support::app::{START, TestApp, event};
 pub(super) const CARD_PAGE: &str = "https://acme.example/card";
 
 /// Every playbook that an event leads.
-pub(super) const LED: [&str; 5] = [
+pub(super) const LED: [&str; 7] = [
     "payment_failed",
     "payment_succeeded",
     "invoice_payment_failed",
     "subscription_past_due",
     "subscription_ended",
+    "dispute_opened",
+    "trial_ending",
 ];
 
 pub(super) async fn start(model: Arc<dyn Model>) -> TestApp {
@@ -99,6 +101,18 @@ pub(super) fn lead(playbook: &str) -> Value {
             0,
             &subscription("canceled"),
         ),
+        "dispute_opened" => {
+            let dispute = json!({
+                "id": "dp_1", "object": "dispute", "charge": "ch_pi_old", "payment_intent": "pi_old", "status": "needs_response",
+                "amount": 1000, "currency": "eur", "reason": "fraudulent", "created": START - 50,
+            });
+            event("evt_1", "charge.dispute.created", 0, &dispute)
+        }
+        "trial_ending" => {
+            let mut trial = subscription("trialing");
+            trial["trial_end"] = json!(START + 200_000);
+            event("evt_1", "customer.subscription.trial_will_end", 0, &trial)
+        }
         other => panic!("no event leads {other}"),
     }
 }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use billhook::store::{Clearance, Store};
+use serde_json::json;
 
 use super::queued::{Wanted, claim, done, go, queue, run_of, shown};
 use super::{LONG, apply, paid};
 use crate::support::bench::Bench;
-use crate::support::fixture::{Customer, Told};
+use crate::support::fixture::{Customer, Told, delivery};
 
 on_both!(
     a_recovered_payment_ends_its_mail_and_its_notice,
     a_deleted_customer_ends_the_mail_and_not_the_notice,
+    a_dispute_ends_the_mail_of_its_customer_and_of_nobody_else,
     a_run_that_lost_its_reason_writes_nothing,
     an_address_shared_with_one_who_paid_still_waits,
 );
@@ -65,6 +67,47 @@ async fn a_deleted_customer_ends_the_mail_and_not_the_notice(bench: Bench) {
         ("suppressed", Some("the customer was deleted"))
     );
     assert_eq!(shown(&bench.store, "pi_2").await.status, "sent");
+}
+
+/// A dispute names no customer: its charge does, which may be known before or after.
+async fn a_dispute_ends_the_mail_of_its_customer_and_of_nobody_else(bench: Bench) {
+    for customer in ["cus_1", "cus_2", "cus_3"] {
+        let intent = format!("pi_{customer}");
+        let address = format!("{customer}@example.com");
+        let mail = Wanted::failure(customer, &intent, &address);
+        queue(&bench, &mail).await;
+    }
+    let charge = |id: &str, customer: &str| json!({ "id": id, "object": "charge", "customer": customer, "status": "succeeded" });
+    let dispute = |id: &str, charge: &str| json!({ "id": id, "object": "dispute", "charge": charge, "status": "under_review" });
+    let story = [
+        ("charge.succeeded", charge("ch_a", "cus_1")),
+        ("charge.dispute.updated", dispute("dp_a", "ch_a")),
+        ("charge.dispute.updated", dispute("dp_b", "ch_b")),
+        ("charge.succeeded", charge("ch_b", "cus_2")),
+    ];
+    for (at, (kind, object)) in story.iter().enumerate() {
+        let event = json!({ "id": format!("evt_story_{at}"), "object": "event", "type": kind, "livemode": true,
+            "created": bench.now().seconds(), "data": { "object": object } });
+        let arrival = delivery(&event, bench.now());
+        bench.store.ingest(&[arrival]).await.unwrap();
+        for event in super::claim_events(&bench).await {
+            bench.store.apply_event(&event).await.unwrap();
+        }
+    }
+    assert_eq!(go(&bench.store).await, 1);
+    let said = Some("a payment of the customer is disputed: under_review");
+    for (intent, status, reason) in [
+        ("pi_cus_1", "suppressed", said),
+        ("pi_cus_2", "suppressed", said),
+        ("pi_cus_3", "sent", None),
+    ] {
+        let message = shown(&bench.store, intent).await;
+        assert_eq!(
+            (message.status.as_str(), message.reason.as_deref()),
+            (status, reason),
+            "{intent}"
+        );
+    }
 }
 
 async fn a_run_that_lost_its_reason_writes_nothing(bench: Bench) {

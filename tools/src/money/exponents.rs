@@ -1,8 +1,10 @@
 //! How many decimals Stripe's API gives each currency. ISO 4217 is not asked: it disagrees for a dozen of them.
+//!
+//! The lists are those of docs.stripe.com/currencies, the special cases of that page included.
 
 use std::collections::BTreeMap;
 
-use super::{Currency, MoneyError};
+use super::{Currency, Flow, MoneyError};
 
 /// Amounts of these are whole major units.
 const NO_DECIMALS: [&str; 15] = [
@@ -10,12 +12,16 @@ const NO_DECIMALS: [&str; 15] = [
     "xof", "xpf",
 ];
 
-/// Amounts of these are thousandths. Iraq's and Libya's dinar are not among them at Stripe.
+/// Amounts of these are thousandths, of which Stripe takes tens only. An amount with another last digit is shown as it
+/// is. Iraq's and Libya's dinar are not among them at Stripe.
 const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// Counted in hundredths by the API although nothing smaller than a whole unit exists, so a fraction of zero says
 /// nothing to a reader.
 const HUNDREDTHS_IN_NAME_ONLY: [&str; 2] = ["isk", "ugx"];
+
+/// Charged in hundredths, but paid out in whole units, still counted in hundredths.
+const WHOLE_PAYOUTS: [&str; 2] = ["huf", "twd"];
 
 /// Every other code of ISO 4217 that names money in use, and those that Stripe kept after they were replaced. Stripe
 /// counts all of these in hundredths, `huf`, `isk`, `twd` and `ugx` included.
@@ -72,9 +78,11 @@ impl Exponents {
         }
     }
 
-    /// Whether a fraction of zero is left away when an amount is shown.
-    pub(super) fn hides_zero_fraction(currency: Currency) -> bool {
-        HUNDREDTHS_IN_NAME_ONLY.contains(&currency.as_str())
+    /// Whether amounts that flow this way are whole units by Stripe's rule: then a fraction of zero is not shown.
+    pub(super) fn is_whole(currency: Currency, flow: Flow) -> bool {
+        let code = currency.as_str();
+        HUNDREDTHS_IN_NAME_ONLY.contains(&code)
+            || flow == Flow::Payout && WHOLE_PAYOUTS.contains(&code)
     }
 }
 
@@ -125,11 +133,8 @@ mod tests {
             assert_eq!(Currency::new(code).unwrap().as_str(), code);
             assert!(seen.insert(code), "{code} stands twice");
         }
-        assert!(
-            HUNDREDTHS_IN_NAME_ONLY
-                .iter()
-                .all(|code| of(code) == Some(2))
-        );
+        let mut whole = HUNDREDTHS_IN_NAME_ONLY.iter().chain(&WHOLE_PAYOUTS);
+        assert!(whole.all(|code| of(code) == Some(2)));
     }
 
     #[test]

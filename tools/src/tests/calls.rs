@@ -84,6 +84,7 @@ pub(super) fn good(name: &str) -> Value {
         "get_payment_history" => json!({"limit": 3}),
         "send_email" => json!({"subject": "Your payment", "body": "Hello {{name}},\n\nit failed."}),
         "notify_sales" => json!({"priority": "high", "summary": "A large payment failed."}),
+        "notify_finance" => json!({"priority": "high", "summary": "A payment is disputed."}),
         "schedule_winback" => json!({"delay_days": 7, "campaign": "come_back"}),
         other => panic!("{other} has no good arguments here: add them"),
     }
@@ -121,6 +122,14 @@ fn good_calls_propose_what_the_context_fixes() {
             }),
         ),
         (
+            "notify_finance",
+            Effect::Outbox,
+            Some(Proposal::NotifyFinance {
+                priority: Priority::High,
+                summary: "A payment is disputed.".to_owned(),
+            }),
+        ),
+        (
             "schedule_winback",
             Effect::Database,
             Some(Proposal::ScheduleWinback {
@@ -155,7 +164,7 @@ fn history_asks_for_the_contexts_customer_and_keeps_to_the_limit() {
     assert_eq!(*facts.asked.lock().unwrap(), ["self true cus_1 2"]);
     assert_eq!(
         outcome.result,
-        json!({"payments": [
+        json!({"paid": [{"amount": 2198, "currency": "usd"}], "payments": [
             {"id": "pi_0", "status": "succeeded", "amount": {"amount": 1099, "currency": "usd"},
                 "created": 1_700_000_000, "decline_code": null},
             {"id": "pi_1", "status": "succeeded", "amount": {"amount": 1099, "currency": "usd"},
@@ -310,11 +319,10 @@ fn answers_about_texts_say_what_to_mend() {
         ("high", "", "`summary` is empty"),
         ("asap", "x", "expected `normal` or `high`"),
     ] {
-        says(
-            "notify_sales",
-            &json!({ "priority": priority, "summary": summary }),
-            expected,
-        );
+        for tool in ["notify_sales", "notify_finance"] {
+            let arguments = json!({ "priority": priority, "summary": summary });
+            says(tool, &arguments, expected);
+        }
     }
 }
 
@@ -376,10 +384,8 @@ fn without_its_subject_a_tool_says_so() {
         let text = told(name, &good(name), &nobody);
         assert!(text.starts_with(lead), "{name} says {text}");
     }
-    assert!(
-        call("notify_sales", &good("notify_sales"), &nobody)
-            .unwrap()
-            .proposal
-            .is_some()
-    );
+    for name in ["notify_sales", "notify_finance"] {
+        let outcome = call(name, &good(name), &nobody).unwrap();
+        assert!(outcome.proposal.is_some(), "{name}");
+    }
 }

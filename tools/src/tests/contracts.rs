@@ -43,6 +43,7 @@ fn the_tools_of_the_mission_are_there_and_found_by_name() {
         "get_payment_history",
         "send_email",
         "notify_sales",
+        "notify_finance",
         "schedule_winback",
     ] {
         assert!(names.contains(&name), "{name} is missing");
@@ -214,6 +215,15 @@ fn schemas_accept_good_arguments_and_refuse_bad_ones() {
                 json!({"priority": "urgent", "summary": "x"}),
                 json!({"priority": "high"}),
                 json!("high"),
+            ],
+        ),
+        (
+            "notify_finance",
+            vec![json!({"priority": "high", "summary": "A payment is disputed."})],
+            vec![
+                json!({"priority": "high", "summary": null}),
+                json!({"priority": "high", "summary": "x", "channel": "sales"}),
+                json!({"priority": "high", "summary": "x", "due_by": 1}),
             ],
         ),
         (

@@ -18,6 +18,10 @@ fn effect_keys_hold_nothing_that_a_model_chooses() {
             json!({"priority": "normal", "summary": "Other words."}),
         ),
         (
+            "notify_finance",
+            json!({"priority": "normal", "summary": "Other words."}),
+        ),
+        (
             "schedule_winback",
             json!({"delay_days": 90, "campaign": "ask_why"}),
         ),

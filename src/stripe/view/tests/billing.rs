@@ -85,6 +85,7 @@ fn a_subscription_before_and_after_its_periods_moved() {
         ("current_period_end", json!(190)),
         ("plan", json!("price_1")),
         ("product", json!("prod_1")),
+        ("period_amount", json!(null)),
     ] {
         expected[field] = value;
     }
@@ -94,6 +95,7 @@ fn a_subscription_before_and_after_its_periods_moved() {
     old["items"] = items;
     seen["plan"] = json!("price_1");
     seen["product"] = json!("prod_1");
+    seen["period_amount"] = json!(null);
     check(Family::Subscription, &old, &seen);
 }
 
