@@ -1,5 +1,7 @@
 //! The composition root: the only place that chooses implementations.
 
+mod door;
+mod missed;
 mod ways;
 
 use std::collections::BTreeMap;
@@ -12,12 +14,15 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::door::{admission, inbox_limits};
+use self::missed::backfill;
 pub use self::ways::shape;
 use self::ways::ways;
 use crate::agent::brief::Settings;
 use crate::agent::model::Model;
 use crate::agent::prompts::Prompts;
 use crate::agent::rules::Rules;
+use crate::backfill::Backfill;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::StoreFacts;
@@ -25,7 +30,7 @@ use crate::hints::{HintTask, Hints};
 use crate::http::serve::serve;
 use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
-use crate::inbox::{self, Admission, Inbox, InboxTask, Room};
+use crate::inbox::{Inbox, InboxTask, Room};
 use crate::outbox::{Dispatcher, Way, dispatch};
 use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
@@ -46,9 +51,6 @@ pub enum Role {
 
 /// How long a stop waits for what cannot be undone: a mail whose dot is written has ten minutes for its answer.
 const LAST_PATIENCE: Duration = Duration::from_mins(11);
-
-/// How old the answer may be to whether too many events wait.
-const BACKLOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// Opens the database, and brings it up to date or refuses it.
 pub async fn open_store(
@@ -103,6 +105,8 @@ pub struct App {
     pub worker: Arc<Worker>,
     /// Sends.
     pub dispatcher: Arc<Dispatcher>,
+    /// Looks for missed events; none without an API key.
+    pub backfill: Option<Backfill>,
     http: HttpState,
     hints: Option<HintTask>,
     inbox: Option<InboxTask>,
@@ -188,6 +192,8 @@ impl App {
             sending,
             hints.doorbell.clone(),
         ));
+        let admission = Arc::new(admission(config));
+        let backfill = backfill(config, &store, &clock, &inbox, &admission)?;
         let admin_token = config
             .server
             .admin_token
@@ -201,11 +207,7 @@ impl App {
             clock: clock.clone(),
             ids,
             endpoints: Arc::new(endpoints(config)?),
-            admission: Arc::new(Admission {
-                accept_livemode: config.stripe.accept_livemode,
-                accept_testmode: config.stripe.accept_testmode,
-                accounts: config.stripe.accounts.clone(),
-            }),
+            admission,
             limits: HttpLimits {
                 max_body: config.server.max_body,
                 tolerance: config.stripe.tolerance,
@@ -224,6 +226,7 @@ impl App {
             clock,
             worker,
             dispatcher,
+            backfill,
             http,
             hints: Some(hint_task),
             inbox: Some(task),
@@ -293,6 +296,10 @@ impl App {
             let (soft, cut) = (shutdown.soft().clone(), shutdown.cut().clone());
             let dispatcher = self.dispatcher;
             shutdown.spawn_vital("outbox", async move { dispatcher.work(soft, cut).await });
+            if let Some(backfill) = self.backfill.filter(Backfill::is_scheduled) {
+                let stop = shutdown.soft().clone();
+                shutdown.spawn_vital("backfill", async move { backfill.work(stop).await });
+            }
         }
         shutdown.soft().cancelled().await;
         let ending = shutdown.finish(self.shutdown_timeout, LAST_PATIENCE).await;
@@ -306,16 +313,6 @@ impl App {
             );
         }
         Ok(())
-    }
-}
-
-/// How much the inbox takes on. A delivery may wait for two transactions, and then its request has still time to be
-/// answered.
-fn inbox_limits(config: &Config) -> inbox::Limits {
-    inbox::Limits {
-        max_backlog: config.inbox.max_backlog,
-        backlog_pause: BACKLOG_PAUSE,
-        commit: config.server.request_timeout / 3,
     }
 }
 

@@ -5,6 +5,7 @@
 //! API offers too, and never prints a text that came from outside with its control characters.
 
 mod app;
+mod backfill;
 mod demo;
 mod doctor;
 mod event_types;
@@ -84,6 +85,8 @@ enum Command {
     /// Show the tools a model may call, as it sees them
     #[command(subcommand)]
     Tools(tools::Tools),
+    /// Look for events that never arrived, and take them in
+    Backfill(backfill::Backfill),
     /// Check what is configured, and say what to do
     Doctor,
     /// Bring the database's schema up to date
@@ -164,6 +167,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::App(app) => app.run(&around, output).await,
         Command::Prompts(prompts) => prompts.run(&around, output),
         Command::Tools(tools) => tools.run(output),
+        Command::Backfill(backfill) => Box::pin(backfill.run(&around, output)).await,
         Command::Doctor => Box::pin(doctor::run(&around, output)).await,
         Command::Migrate => migrate::run(&around, output).await,
         Command::Completions { shell } => {

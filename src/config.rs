@@ -25,10 +25,10 @@ use thiserror::Error;
 use layers::Layers;
 
 pub use sections::{
-    AccessConfig, AppConfig, BusinessConfig, CapsConfig, DatabaseConfig, EmailConfig,
-    FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig, MoneyConfig,
-    NotifyConfig, OutboxConfig, PromptsConfig, RedisConfig, RetryConfig, SalesConfig, ServerConfig,
-    TelemetryConfig, WinbackConfig, WorkerConfig,
+    AccessConfig, AppConfig, BackfillConfig, BusinessConfig, CapsConfig, DatabaseConfig,
+    EmailConfig, FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig,
+    MoneyConfig, NotifyConfig, OutboxConfig, PromptsConfig, RedisConfig, RetryConfig, SalesConfig,
+    ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
 };
 pub use span::{Span, SpanError};
 pub use stripe::{EndpointConfig, StripeConfig};
@@ -73,6 +73,8 @@ pub struct Config {
     pub caps: CapsConfig,
     /// How much may wait.
     pub inbox: InboxConfig,
+    /// Looking for events that were missed.
+    pub backfill: BackfillConfig,
     /// Writing to customers who left.
     pub winback: WinbackConfig,
     /// Messages on their way out.

@@ -1,13 +1,16 @@
 //! A store without a database: what it is given it forgets, and says that it has it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance,
-    Delivery, EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep,
-    ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
+    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, Finish,
+    Listing, MessageRecord, NewStep, ObjectRow, Observation, Observed, Page, Progress, Release,
+    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
+    ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -42,6 +45,45 @@ impl Store for NoDatabase {
     }
 
     async fn fail_event(&self, _: &ClaimedEvent, _: &str, _: Failure) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn observe(&self, _: &Observation) -> Result<Observed, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn accounts(&self, _: bool) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn known_events(&self, _: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn claim_backfill(
+        &self,
+        _: &str,
+        _: bool,
+        _: Timestamp,
+        _: Duration,
+    ) -> Result<Option<ClaimedBackfill>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn advance_backfill(
+        &self,
+        _: &ClaimedBackfill,
+        _: &Progress,
+        _: Duration,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn end_backfill(&self, _: &ClaimedBackfill, _: Option<&str>) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn backfills(&self) -> Result<Vec<BackfillRecord>, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .no_proxy()
         .timeout(LIMIT / 2)
         .build()?;
-    let (database, mail, application, redis, listen) = tokio::join!(
+    let (database, mail, application, redis, stripe, listen) = tokio::join!(
         limited(
             "database",
             LIMIT,
@@ -46,6 +46,11 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         ),
         limited("redis", LIMIT, one(services::redis(&config.redis))),
         limited(
+            "Stripe API",
+            LIMIT,
+            one(services::stripe(&config.stripe, LIMIT / 2))
+        ),
+        limited(
             "listen address",
             LIMIT,
             one(machine::listen(config.server.listen, &client))
@@ -58,6 +63,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .chain(mail)
         .chain(application)
         .chain(redis)
+        .chain(stripe)
         .chain(listen)
         .chain([machine::open_files(config.server.max_connections)])
         .collect();

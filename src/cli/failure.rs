@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::agent::prompts::PromptsError;
+use crate::backfill::BackfillError;
 use crate::config::ConfigError;
 use crate::store::StoreError;
 use crate::stripe::signature::SecretsError;
@@ -64,6 +65,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | StoreError::SchemaMissing => USAGE,
             _ => OUTSIDE,
         });
+    }
+    if let Some(error) = cause.downcast_ref::<BackfillError>()
+        && error.is_configuration()
+    {
+        return Some(USAGE);
     }
     let is_configuration = cause.is::<ConfigError>()
         || cause.is::<PromptsError>()

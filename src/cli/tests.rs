@@ -97,6 +97,7 @@ fn the_help_is_short_and_complete() {
       app          Tell the business's own application
       prompts      Read, check and try out the prompts
       tools        Show the tools a model may call, as it sees them
+      backfill     Look for events that never arrived, and take them in
       doctor       Check what is configured, and say what to do
       migrate      Bring the database's schema up to date
       completions  Print a script that completes billhook's commands in a shell

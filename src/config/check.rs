@@ -201,6 +201,7 @@ impl Config {
             ("worker.poll", self.worker.poll),
             ("retry.base", self.retry.base),
             ("outbox.expire", self.outbox.expire),
+            ("backfill.first", self.backfill.first),
         ] {
             positive(key, value)?;
         }
@@ -215,6 +216,12 @@ impl Config {
             return refuse(
                 "worker.lease",
                 "write at least 100ms: a shorter one ends while its work is being done",
+            );
+        }
+        if self.backfill.overlap < SHORTEST_OVERLAP {
+            return refuse(
+                "backfill.overlap",
+                "write at least 10m: events are listed late, and those of one second share it",
             );
         }
         if self.worker.poll >= self.worker.lease {
@@ -232,6 +239,9 @@ impl Config {
         Ok(())
     }
 }
+
+/// Events of one second share it, and some are listed late; a shorter overlap would miss them without a word.
+const SHORTEST_OVERLAP: Duration = Duration::from_mins(10);
 
 /// What a claim, its work and the end of it take on a busy machine.
 const SHORTEST_LEASE: Duration = Duration::from_millis(100);

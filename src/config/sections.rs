@@ -255,6 +255,21 @@ pub struct InboxConfig {
     pub max_backlog: u64,
 }
 
+/// Section `backfill`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackfillConfig {
+    /// The pause between two looks for missed events; zero means that nobody looks by themselves.
+    #[serde(deserialize_with = "values::duration")]
+    pub interval: Duration,
+    /// How far each look goes back behind the last one's end.
+    #[serde(deserialize_with = "values::duration")]
+    pub overlap: Duration,
+    /// How far the first look goes back.
+    #[serde(deserialize_with = "values::duration")]
+    pub first: Duration,
+}
+
 /// Section `winback`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

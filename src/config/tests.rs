@@ -66,6 +66,9 @@ fn the_default_file_loads_and_holds_the_promised_defaults() {
     assert_eq!(config.caps.failure_mails_per_recipient_per_day, 1);
     assert_eq!(config.caps.mails_per_playbook_per_hour, 500);
     assert_eq!(config.inbox.max_backlog, 1_000_000);
+    assert_eq!(config.backfill.interval, Duration::from_mins(15));
+    assert_eq!(config.backfill.overlap, Duration::from_hours(1));
+    assert_eq!(config.backfill.first, Duration::from_hours(72));
     assert_eq!(config.winback.delay, Duration::from_hours(7 * 24));
     assert_eq!(config.outbox.expire, Duration::from_hours(72));
     assert_eq!(config.access.past_due_grace, Duration::from_hours(7 * 24));

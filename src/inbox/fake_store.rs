@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::guardrails::mandatory::Unreadable;
 use crate::store::*;
 
@@ -235,6 +236,41 @@ impl Store for FakeStore {
     }
 
     async fn observe(&self, _: &Observation) -> Result<Observed, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn accounts(&self, _: bool) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn known_events(&self, _: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn claim_backfill(
+        &self,
+        _: &str,
+        _: bool,
+        _: Timestamp,
+        _: Duration,
+    ) -> Result<Option<ClaimedBackfill>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn advance_backfill(
+        &self,
+        _: &ClaimedBackfill,
+        _: &Progress,
+        _: Duration,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn end_backfill(&self, _: &ClaimedBackfill, _: Option<&str>) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn backfills(&self) -> Result<Vec<BackfillRecord>, StoreError> {
         Err(StoreError::Contended)
     }
 

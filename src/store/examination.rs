@@ -1,5 +1,6 @@
 //! What a person wants to know of a database before relying on it. Only looks: nothing it does outlasts it.
 
+use super::backfill::BackfillRecord;
 use super::database::{args, statements};
 use super::error::StoreError;
 use super::sql_store::SqlStore;
@@ -39,6 +40,8 @@ pub struct Examination {
     pub no_channel: u64,
     /// What the application was not told in time or refused, and has not been told since.
     pub untold: u64,
+    /// How far the events of every account are complete.
+    pub backfills: Vec<BackfillRecord>,
 }
 
 impl SqlStore {
@@ -81,6 +84,7 @@ impl SqlStore {
             unknown,
             no_channel,
             untold,
+            backfills: self.list_backfills().await?,
         })
     }
 }

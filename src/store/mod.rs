@@ -2,10 +2,11 @@
 //!
 //! Callers see [`Store`] and the records in `records.rs`, never a connection or a table. No verb holds a transaction
 //! while anything outside of the database happens. A new verb is a method here, its statements and its code in the file
-//! of its stage (`inbox`, `apply`, `observe`, `runs`, `finish`, `outbox`, `read`), a case in `tests/it/store.rs`, which runs on
+//! of its stage (`inbox`, `apply`, `observe`, `backfill`, `runs`, `finish`, `outbox`, `read`), a case in `tests/it/store.rs`, which runs on
 //! both databases, and a story in `tests/it/faults`, where every call of it fails once.
 
 mod apply;
+mod backfill;
 mod caps;
 pub(crate) mod database;
 mod error;
@@ -28,10 +29,12 @@ mod telling;
 mod values;
 mod waits;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use backfill::{BackfillRecord, ClaimedBackfill, Gap, Progress};
 pub use error::StoreError;
 pub use examination::Examination;
 pub use notices::{Line, Notices};
@@ -41,6 +44,7 @@ pub use shown::*;
 pub use sql_store::SqlStore;
 pub use telling::{About, TOLD};
 
+use crate::clock::Timestamp;
 use crate::config::CapsConfig;
 
 /// What the store needs to know of the configuration.
@@ -100,6 +104,33 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Takes in what Stripe's API answered about an object: its row and what is derived from it, and no follow-up.
     async fn observe(&self, observation: &Observation) -> Result<Observed, StoreError>;
+    /// The accounts of which there are objects in a mode.
+    async fn accounts(&self, livemode: bool) -> Result<Vec<String>, StoreError>;
+    /// Which of these events are stored.
+    async fn known_events(&self, ids: &[String]) -> Result<BTreeSet<String>, StoreError>;
+    /// Claims the completing of an account's events, unless somebody else has it or came to its end after `done_before`.
+    async fn claim_backfill(
+        &self,
+        account: &str,
+        livemode: bool,
+        done_before: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<ClaimedBackfill>, StoreError>;
+    /// Commits how far it has come, and keeps it for another lease. A mark never moves back.
+    async fn advance_backfill(
+        &self,
+        backfill: &ClaimedBackfill,
+        progress: &Progress,
+        lease: Duration,
+    ) -> Result<(), StoreError>;
+    /// Gives it back: done, or not for this reason.
+    async fn end_backfill(
+        &self,
+        backfill: &ClaimedBackfill,
+        error: Option<&str>,
+    ) -> Result<(), StoreError>;
+    /// How far the events of every account are complete.
+    async fn backfills(&self) -> Result<Vec<BackfillRecord>, StoreError>;
     /// Turns due schedules into follow-ups.
     async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError>;
     /// Claims the next due follow-up of a lane that nobody works on.

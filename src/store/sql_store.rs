@@ -1,5 +1,6 @@
 //! [`SqlStore`]: the store over either database. Each verb's statements and code are in the file of its stage.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use async_trait::async_trait;
 use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
-    About, Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance,
-    Delivery, EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep,
-    ObjectRow, Observation, Observed, Page, Policy, Release, Resolution, Resolved, Retried,
-    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
+    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, Finish,
+    Listing, MessageRecord, NewStep, ObjectRow, Observation, Observed, Page, Policy, Progress,
+    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
+    ToolCallRecord,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
 
 /// The statements of one file, by name.
@@ -27,6 +29,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("apply/graph", super::apply::graph::ALL),
     ("apply/rows", super::apply::rows::ALL),
     ("apply/occurrences", super::apply::occurrences::ALL),
+    ("backfill", super::backfill::ALL),
     ("runs", super::runs::ALL),
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
@@ -141,6 +144,40 @@ impl Store for SqlStore {
     }
     async fn observe(&self, observation: &Observation) -> Result<Observed, StoreError> {
         self.take_observation(observation).await
+    }
+    async fn accounts(&self, livemode: bool) -> Result<Vec<String>, StoreError> {
+        self.list_accounts(livemode).await
+    }
+    async fn known_events(&self, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        self.find_known(ids).await
+    }
+    async fn claim_backfill(
+        &self,
+        account: &str,
+        livemode: bool,
+        done_before: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<ClaimedBackfill>, StoreError> {
+        self.claim_account(account, livemode, done_before, lease)
+            .await
+    }
+    async fn advance_backfill(
+        &self,
+        backfill: &ClaimedBackfill,
+        progress: &Progress,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        self.advance(backfill, progress, lease).await
+    }
+    async fn end_backfill(
+        &self,
+        backfill: &ClaimedBackfill,
+        error: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.end(backfill, error).await
+    }
+    async fn backfills(&self) -> Result<Vec<BackfillRecord>, StoreError> {
+        self.list_backfills().await
     }
     async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError> {
         self.promote(limit).await

@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use billhook::clock::{Clock as _, SystemClock};
 use insta::assert_snapshot;
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use tokio::net::TcpListener;
 
+use crate::support::app::START;
 use crate::support::chat::ChatServer;
 use crate::support::place::Place;
 use crate::support::process::fresh_event;
 use crate::support::services::variable;
 use crate::support::smtp::{Does, SmtpServer};
+use crate::support::stripe_api::StripeServer;
 
 /// Exit code and standard output.
 async fn doctor(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
@@ -63,12 +66,13 @@ fn redacted(text: &str) -> String {
 }
 
 /// Everything that can be set, set right.
-async fn in_order(place: &mut Place, mail: &SmtpServer, chat: &ChatServer) {
+async fn in_order(place: &mut Place, mail: &SmtpServer, chat: &ChatServer, stripe: &StripeServer) {
     for (name, value) in [
         ("SMTP_URL", mail.url()),
         ("SALES_WEBHOOK_URL", chat.url()),
         ("FINANCE_EMAIL", "finance@acme.example".to_owned()),
         ("STRIPE_SECRET_KEY", "rk_test_hunter2".to_owned()),
+        ("STRIPE_API_BASE", stripe.url()),
         ("REDIS_URL", variable("BILLHOOK_TEST_REDIS").unwrap()),
         (
             "BILLHOOK__LINKS__UPDATE_PAYMENT",
@@ -84,8 +88,9 @@ async fn in_order(place: &mut Place, mail: &SmtpServer, chat: &ChatServer) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_in_order_has_nothing_to_do() {
     let (mail, chat) = (SmtpServer::start().await, ChatServer::start().await);
+    let stripe = StripeServer::start(START).await;
     let mut place = Place::sqlite();
-    in_order(&mut place, &mail, &chat).await;
+    in_order(&mut place, &mail, &chat, &stripe).await;
     let (code, told) = rows(&place).await;
     assert_eq!(code, Some(0), "{told}");
     assert_snapshot!(told, @"
@@ -106,14 +111,17 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      dead events: none > -
     ok      unknown messages: none > -
     ok      notices without a way: none > -
+    off     missed events: nobody has looked for any yet > -
     ok      disk: [n] MiB free > -
     ok      mail: [address] lets us in > -
     off     application: none: nobody but people is told what changed > -
     ok      redis: [address] answers > -
+    ok      Stripe API: it answers, and the key may list events > -
     ok      listen address: any free port > -
     ok      open files: enough for 512 connections > -
     ");
     assert!(mail.message_ids().is_empty() && chat.notices().is_empty());
+    assert_eq!(stripe.asked().len(), 1);
     let commands = mail.seen.lock().unwrap().commands.clone();
     assert!(
         commands.iter().all(|command| !command.starts_with("MAIL")),
@@ -131,7 +139,8 @@ async fn on_postgres_its_clock_and_its_settings_are_looked_at() {
         return;
     };
     let (mail, chat) = (SmtpServer::start().await, ChatServer::start().await);
-    in_order(&mut place, &mail, &chat).await;
+    let stripe = StripeServer::start(START).await;
+    in_order(&mut place, &mail, &chat, &stripe).await;
     let (_, told) = rows(&place).await;
     assert!(
         told.contains("ok      database: PostgreSQL [n] answers"),
@@ -195,6 +204,7 @@ async fn where_nearly_nothing_is_in_order_every_check_still_runs() {
     failed  mail: [address] connecting at the mail server failed with 554 > check host, port, user and password of SMTP_URL; mails wait in the outbox meanwhile
     off     application: none: nobody but people is told what changed > -
     warning redis: 127.0.0.1:1: Connection refused (os error 111) > start it or correct REDIS_URL; until then billhook works without it
+    off     Stripe API: not asked: the key is none of Stripe's > -
     failed  listen address: somebody else listens on [address] > stop whoever listens there, or set BILLHOOK_LISTEN
     ok      open files: enough for 512 connections > -
     ");
@@ -261,6 +271,37 @@ async fn a_configuration_that_cannot_be_read_is_the_usual_refusal() {
     assert_eq!(code, Some(2), "{told}");
     assert!(
         told.starts_with("error: unknown key `worker.leese`"),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_key_lacks_and_what_was_missed_is_said() {
+    let now = SystemClock.now().seconds();
+    let stripe = StripeServer::start(now).await;
+    let mut place = Place::sqlite();
+    place.set("STRIPE_SECRET_KEY", "rk_test_hunter2");
+    place.set("STRIPE_API_BASE", stripe.url());
+    let looked = place.run(place.command(&["backfill"])).await;
+    assert_eq!(looked.0, Some(0), "{}", looked.1);
+    let (_, told) = rows(&place).await;
+    let found = "ok      missed events: looked for 0 h ago in 1 account(s); all up to 20";
+    assert!(told.contains(found), "{told}");
+
+    stripe.shelf().forbid("/v1/payouts", "rak_payout_read");
+    let looked = place
+        .run(place.command(&["backfill", "--since", "60d"]))
+        .await;
+    assert_eq!(looked.0, Some(2), "{}", looked.1);
+    stripe.shelf().forbid("/v1/events", "rak_event_read");
+    let (code, told) = rows(&place).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("failed  Stripe API: the API key lacks the permission rak_event_read"),
+        "{told}"
+    );
+    assert!(
+        told.contains("warning missed events: those from 20"),
         "{told}"
     );
 }

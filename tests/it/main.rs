@@ -8,6 +8,8 @@ mod agent;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod backfill;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod convergence;

@@ -27,6 +27,7 @@ macro_rules! on_both {
     };
 }
 
+mod backfill;
 mod caps;
 mod conformance;
 mod dead;

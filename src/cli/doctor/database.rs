@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use crate::app;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::ids::TimeSortedIds;
-use crate::store::{Examination, SqlStore, Store as _, StoreError};
+use crate::store::{BackfillRecord, Examination, SqlStore, Store as _, StoreError};
+use crate::stripe::api::StripeApi;
 
 const CHECK: &str = "database";
 /// Where PostgreSQL listens when its address does not say.
 const POSTGRES_PORT: u16 = 5432;
 /// Clocks that are further apart than this make times in logs and mails confusing, and signatures seem old.
 const SKEW: Duration = Duration::from_secs(2);
+
+/// Nobody has looked for missed events for so long that it cannot be meant.
+const FORGOTTEN: Duration = Duration::from_hours(3 * 24);
 
 /// All checks of the database; when it cannot be asked, one says why.
 pub(super) async fn look(config: &Config, clock: Arc<dyn Clock>) -> Vec<Finding> {
@@ -104,6 +108,11 @@ fn failure(config: &Config, error: &StoreError) -> Finding {
     }
 }
 
+/// The mode of the API key: of the other mode nobody looks for events.
+fn key_mode(config: &Config) -> Option<bool> {
+    StripeApi::new(&config.stripe).ok().flatten()?.livemode()
+}
+
 fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
     // The whole, so that a new field is shown or left out on purpose.
     let Examination {
@@ -114,6 +123,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         unknown,
         no_channel,
         untold,
+        backfills,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -167,6 +177,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
             *no_channel,
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
         ),
+        missed_events(clock.now(), key_mode(config), backfills),
     ]);
     if config.app.webhook_url.is_some() {
         findings.push(waiting(
@@ -176,6 +187,51 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         ));
     }
     findings
+}
+
+/// When the account was looked at that was longest not looked at to the end.
+fn missed_events(now: Timestamp, key_mode: Option<bool>, all: &[BackfillRecord]) -> Finding {
+    const CHECK: &str = "missed events";
+    let Some(livemode) = key_mode else {
+        return Finding::off(CHECK, "nobody looks for any without an API key");
+    };
+    let records: Vec<_> = all.iter().filter(|one| one.livemode == livemode).collect();
+    if let Some(gap) = records.iter().find_map(|one| one.progress.gap.as_ref()) {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "those from {} to {} are missing and Stripe does not list them any more",
+                gap.from, gap.to
+            ),
+            "`billhook backfill` looks their objects up, and says what its key lacks for that",
+        );
+    }
+    if let Some(error) = records.iter().find_map(|one| one.last_error.as_ref()) {
+        return Finding::warning(
+            CHECK,
+            format!("the last look ended early: {error}"),
+            "it is tried again by itself; `billhook backfill` does it now",
+        );
+    }
+    let Some(oldest) = records.iter().min_by_key(|one| one.done_at) else {
+        return Finding::off(CHECK, "nobody has looked for any yet");
+    };
+    let age = oldest.done_at.map_or(Duration::MAX, |at| now.since(at));
+    let mark = oldest.progress.mark.unwrap_or_default();
+    let found = format!(
+        "looked for {} h ago in {} account(s); all up to {mark} are here",
+        age.as_secs() / 3600,
+        records.len()
+    );
+    if age > FORGOTTEN {
+        Finding::warning(
+            CHECK,
+            found,
+            "run `billhook backfill`: Stripe lists events for 30 days only",
+        )
+    } else {
+        Finding::ok(CHECK, found)
+    }
 }
 
 fn waiting(check: &'static str, count: u64, next: &str) -> Finding {

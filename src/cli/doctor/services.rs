@@ -1,16 +1,18 @@
-//! The services that billhook talks to: the mail server and Redis. Nothing is sent to anybody.
+//! The services that billhook talks to: the mail server, Redis and Stripe's API. Nothing is sent to anybody.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::net::TcpStream;
 
 use super::finding::Finding;
 use crate::clock::Clock;
-use crate::config::{AppConfig, EmailConfig, RedisConfig, ServiceUrl};
+use crate::config::{AppConfig, EmailConfig, RedisConfig, ServiceUrl, StripeConfig};
 use crate::hints::{RedisUnusable, try_out};
 use crate::outbox::SmtpMailer;
+use crate::stripe::api::{Scope, StripeApi};
 
 /// The way mails leave: connect, TLS and login, and no mail; or the folder for files.
 pub(super) async fn mail(email: &EmailConfig, clock: Arc<dyn Clock>) -> Finding {
@@ -85,6 +87,35 @@ pub(super) async fn redis(config: &RedisConfig) -> Finding {
             format!("{place}: {why}"),
             "start it or correct REDIS_URL; until then billhook works without it",
         ),
+    }
+}
+
+/// Whether Stripe knows the key and lets it list events, which is what finds the missed ones.
+pub(super) async fn stripe(config: &StripeConfig, limit: Duration) -> Finding {
+    const CHECK: &str = "Stripe API";
+    const NEXT: &str =
+        "set STRIPE_SECRET_KEY to a key that may read events; without one nothing else is worse";
+    let config = StripeConfig {
+        api_deadline: limit,
+        ..config.clone()
+    };
+    let api = match StripeApi::new(&config) {
+        Ok(None) => return Finding::off(CHECK, "there is no key to ask with"),
+        Ok(Some(api)) => api,
+        Err(error) => return Finding::failed(CHECK, super::in_one_line(&error), NEXT),
+    };
+    if api.livemode().is_none() {
+        return Finding::off(CHECK, "not asked: the key is none of Stripe's");
+    }
+    let own = Scope::default();
+    match api.get("/v1/events", &[("limit", "1")], &own).await {
+        Ok(_) => Finding::ok(CHECK, "it answers, and the key may list events"),
+        Err(error) if error.is_passing() => Finding::warning(
+            CHECK,
+            super::in_one_line(&error),
+            "check the way to Stripe; missed events are looked for when it answers",
+        ),
+        Err(error) => Finding::failed(CHECK, super::in_one_line(&error), NEXT),
     }
 }
 

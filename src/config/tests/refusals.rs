@@ -71,6 +71,9 @@ fn values_are_refused_by_key_place_and_reason() {
             "`worker.batch` in environment variable BILLHOOK__WORKER__BATCH: write a whole number",
         ),
         ("BILLHOOK__WORKER__BATCH", "0", "over 0"),
+        ("BILLHOOK__BACKFILL__OVERLAP", "5m", "at least 10m"),
+        ("BILLHOOK__BACKFILL__FIRST", "0s", "over 0s"),
+        ("BILLHOOK__STRIPE__API_DEADLINE", "0s", "over 0s"),
         ("BILLHOOK__WORKER__BATCH", "-1", "`worker.batch`"),
         (
             "BILLHOOK__RETRY__ATTEMPTS",

@@ -16,15 +16,18 @@ use crate::config::Config;
 
 const KEY: &str = "rk_test_51Hsecretsecret";
 
+/// Status, headers and body.
+type Canned = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
 /// A server that gives its answers in order, the last one for ever, and keeps what it was asked.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<(u16, Vec<(&'static str, String)>, Vec<u8>)>>>,
+    answers: Arc<Mutex<VecDeque<Canned>>>,
     asked: Arc<Mutex<Vec<(String, HeaderMap)>>>,
 }
 
 impl Script {
-    fn then(self, status: u16, headers: &[(&'static str, &str)], body: impl ToString) -> Self {
+    fn then(self, status: u16, headers: &[(&'static str, &str)], body: &impl ToString) -> Self {
         let headers = headers.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
         let answer = (status, headers, body.to_string().into_bytes());
         self.answers.lock().unwrap().push_back(answer);
@@ -80,7 +83,7 @@ fn client(base: &str, key: &str, settings: &[(&str, &str)]) -> StripeApi {
 }
 
 async fn refusal(status: u16, body: Value) -> ApiError {
-    let api = Script::default().then(status, &[], body).serve().await;
+    let api = Script::default().then(status, &[], &body).serve().await;
     let answer = api.get("/v1/customers/cus_1", &[], &Scope::default()).await;
     answer.unwrap_err()
 }
@@ -93,7 +96,7 @@ async fn an_answer_comes_with_its_date_and_version() {
             ("date", "Fri, 15 Jan 2027 08:00:00 GMT"),
             ("stripe-version", "2025-09-30.clover"),
         ],
-        json!({"id": "cus_1", "name": "a\u{0}b"}),
+        &json!({"id": "cus_1", "name": "a\u{0}b"}),
     );
     let api = script.serve().await;
     let scope = Scope {
@@ -117,7 +120,7 @@ async fn an_answer_comes_with_its_date_and_version() {
 
 #[tokio::test]
 async fn a_v2_path_names_a_version_and_its_context() {
-    let script = Script::default().then(200, &[], json!({}));
+    let script = Script::default().then(200, &[], &json!({}));
     let api = script.serve().await;
     let scope = Scope {
         context: Some("acct_1/acct_2"),
@@ -146,9 +149,9 @@ async fn what_is_busy_is_asked_again_and_what_is_wrong_is_not() {
         (404, vec![], 1),
     ] {
         let script = Script::default()
-            .then(status, &headers, "oops")
-            .then(status, &headers, "oops")
-            .then(200, &[], json!({"ok": true}));
+            .then(status, &headers, &"oops")
+            .then(status, &headers, &"oops")
+            .then(200, &[], &json!({"ok": true}));
         let api = script.serve().await;
         let answer = api.get("/v1/events", &[], &Scope::default()).await;
         assert_eq!(script.asked().len(), tries, "{status} {headers:?}");
@@ -158,7 +161,7 @@ async fn what_is_busy_is_asked_again_and_what_is_wrong_is_not() {
 
 #[tokio::test]
 async fn nobody_is_asked_for_ever() {
-    let script = Script::default().then(503, &[], "");
+    let script = Script::default().then(503, &[], &"");
     let api = script.serve().await;
     let error = api.get("/v1/events", &[], &Scope::default()).await;
     let error = error.unwrap_err();
@@ -172,7 +175,7 @@ async fn nobody_is_asked_for_ever() {
 
 #[tokio::test]
 async fn a_wish_to_wait_is_bounded_and_one_beyond_the_deadline_ends_it() {
-    let script = Script::default().then(429, &[("retry-after", "86400")], "");
+    let script = Script::default().then(429, &[("retry-after", "86400")], &"");
     let slow = script.serve().await;
     // The longest wait that is granted is a minute, and the deadline comes first.
     let api = client(
@@ -260,10 +263,10 @@ async fn what_is_gone_is_told_from_what_is_no_api() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let target = Script::default().then(200, &[], json!({"stolen": true}));
+    let target = Script::default().then(200, &[], &json!({"stolen": true}));
     let elsewhere = target.serve().await;
     let to = format!("{}v1/events", elsewhere.inner.base);
-    let script = Script::default().then(307, &[("location", to.as_str())], "");
+    let script = Script::default().then(307, &[("location", to.as_str())], &"");
     let error = script.serve().await;
     let error = error.get("/v1/events", &[], &Scope::default()).await;
     assert!(matches!(error, Err(ApiError::Refused { status: 307, .. })));
@@ -273,12 +276,12 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn answers_are_bounded_and_have_to_be_json() {
     let huge = format!("\"{}\"", "x".repeat(answer::MAX_BODY));
-    let api = Script::default().then(200, &[], huge).serve().await;
+    let api = Script::default().then(200, &[], &huge).serve().await;
     let error = api.get("/v1/events", &[], &Scope::default()).await;
     assert!(matches!(error, Err(ApiError::TooLarge)), "{error:?}");
     let deep = "[".repeat(100_000);
     for body in ["<html>", "", "{\"id\":", deep.as_str()] {
-        let api = Script::default().then(200, &[], body).serve().await;
+        let api = Script::default().then(200, &[], &body).serve().await;
         let error = api.get("/v1/events", &[], &Scope::default()).await;
         assert!(matches!(error, Err(ApiError::NotJson(_))), "{error:?}");
     }
@@ -286,7 +289,7 @@ async fn answers_are_bounded_and_have_to_be_json() {
 
 #[tokio::test]
 async fn what_would_break_a_header_is_not_sent() {
-    let script = Script::default().then(200, &[], json!({}));
+    let script = Script::default().then(200, &[], &json!({}));
     let api = script.serve().await;
     let scope = Scope::of_account(Some("acct_1\r\nHost: evil.example"));
     let error = api.get("/v1/events", &[], &scope).await.unwrap_err();

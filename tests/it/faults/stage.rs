@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use billhook::agent::model::Model;
 use billhook::app::{App, Parts, Role, open_store, shape};
+use billhook::backfill::{AccountReport, Look, Outcome};
 use billhook::clock::{Clock, ManualClock, Timestamp};
 use billhook::config::Config;
 use billhook::outbox::{Telling, Way};
@@ -18,6 +19,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -28,16 +30,22 @@ use super::stories::Story;
 use crate::support::app::{START, environment, webhook};
 use crate::support::fixture::{Shape, Told};
 use crate::support::services::PostgresDatabase;
+use crate::support::stripe_api::StripeServer;
 
 const TOKEN: &str = "token_of_the_faults";
 /// Longer than a lease, and too short for a journal to grow stale.
 const PAST_A_LEASE: Duration = Duration::from_secs(61);
+
+/// Longer than the claim of one who looks for missed events.
+const PAST_A_BACKFILL: Duration = Duration::from_mins(5);
 
 /// What outlives a process.
 pub(super) struct Ground {
     pub(super) store: Arc<SqlStore>,
     pub(super) faults: Arc<Faults>,
     pub(super) sink: Arc<Sink>,
+    /// What has the events that never arrived.
+    pub(super) stripe: StripeServer,
     model: Arc<dyn Model>,
     server: MailServer,
     clock: Arc<ManualClock>,
@@ -116,6 +124,7 @@ impl Ground {
             "UPDATE events SET lease_until = 0 WHERE lease_until > 0",
             "UPDATE lanes SET lease_until = 0 WHERE lease_until > 0",
             "UPDATE messages SET lease_until = 0 WHERE lease_until > 0",
+            "UPDATE backfills SET lease_until = 0 WHERE lease_until > 0",
         ] {
             connection.execute(ended).await.unwrap();
         }
@@ -198,7 +207,13 @@ impl Stage {
         } else {
             "1"
         };
+        let stripe = StripeServer::start(START).await;
+        let stripe_url = stripe.url();
         let common = [
+            ("STRIPE_API_BASE", stripe_url.as_str()),
+            ("STRIPE_SECRET_KEY", "rk_live_1"),
+            // One slice, or two.
+            ("BILLHOOK__BACKFILL__FIRST", "1h"),
             ("BILLHOOK__RETRY__ATTEMPTS", attempts),
             ("DATABASE_URL", url.as_str()),
             ("BILLHOOK_ADMIN_TOKEN", TOKEN),
@@ -221,6 +236,7 @@ impl Stage {
             model: (story.model)(&faults, &sink),
             server: story.server,
             sink,
+            stripe,
             faults,
             clock,
             config,
@@ -304,6 +320,29 @@ impl Stage {
     pub(super) async fn observe(&mut self, observation: &Observation) {
         self.insist(async |process| process.app.store.observe(observation).await.ok())
             .await;
+    }
+
+    /// Looks for missed events, first without a write, until every account was looked at to the end.
+    pub(super) async fn look(&mut self) {
+        let ground = self.ground.clone();
+        for dry_run in [true, false] {
+            let look = Look {
+                dry_run,
+                ..Look::default()
+            };
+            self.insist(async |process| {
+                let backfill = process.app.backfill.as_ref().unwrap();
+                let never = CancellationToken::new();
+                let report = backfill.look(look, &|_| {}, &never).await.ok()?;
+                if matches!(report.accounts[0].status, Outcome::Busy) {
+                    // Somebody died over it.
+                    ground.outlive(PAST_A_BACKFILL).await;
+                }
+                let is_done = |account: &AccountReport| matches!(account.status, Outcome::Done);
+                report.accounts.iter().all(is_done).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Asks the API until it answers, and says what.

@@ -1,15 +1,18 @@
 //! A store whose every verb may fail.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance,
-    Delivery, EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep,
-    ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
+    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, Finish,
+    Listing, MessageRecord, NewStep, ObjectRow, Observation, Observed, Page, Progress, Release,
+    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
+    ToolCallRecord,
 };
 
 use super::point::Faults;
@@ -45,6 +48,12 @@ verbs! {
     apply_event(event: &ClaimedEvent) -> ();
     fail_event(event: &ClaimedEvent, error: &str, failure: Failure) -> ();
     observe(observation: &Observation) -> Observed;
+    accounts(livemode: bool) -> Vec<String>;
+    known_events(ids: &[String]) -> BTreeSet<String>;
+    claim_backfill(account: &str, livemode: bool, done_before: Timestamp, lease: Duration) -> Option<ClaimedBackfill>;
+    advance_backfill(backfill: &ClaimedBackfill, progress: &Progress, lease: Duration) -> ();
+    end_backfill(backfill: &ClaimedBackfill, error: Option<&str>) -> ();
+    backfills() -> Vec<BackfillRecord>;
     promote_schedules(limit: u32) -> u64;
     claim_run(lease: Duration) -> Option<ClaimedRun>;
     load_run(run: &ClaimedRun) -> RunInput;

@@ -16,7 +16,7 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use serde_json::json;
 
-use self::asked::stripe_is_asked;
+use self::asked::{events_were_missed, stripe_is_asked};
 use self::conduct::Conduct;
 use super::point::Faults;
 use super::senders::{MailServer, Sink};
@@ -119,6 +119,13 @@ pub(super) const STORIES: [Story; 11] = [
         model: rules,
         server: MailServer::Prompt,
         tell: |stage| stripe_is_asked(stage).boxed_local(),
+    },
+    Story {
+        name: "events were missed",
+        settings: &[],
+        model: rules,
+        server: MailServer::Prompt,
+        tell: |stage| events_were_missed(stage).boxed_local(),
     },
     Story {
         name: "a model decides",

@@ -9,8 +9,8 @@ async fn lists_are_read_to_their_end() {
     let page = |ids: [u32; 2], more: bool| json!({"data": ids.map(|id| json!({"id": format!("in_{id}")})), "has_more": more});
     let script =
         Script::default()
-            .then(200, &[], page([4, 3], true))
-            .then(200, &[], page([2, 1], false));
+            .then(200, &[], &page([4, 3], true))
+            .then(200, &[], &page([2, 1], false));
     let api = script.serve().await;
     let filter = [("status", "open")];
     let items = api
@@ -62,7 +62,7 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_pieces() {
         .then(
             200,
             &[],
-            json!({"data": [{"id": "in_1"}], "has_more": false}),
+            &json!({"data": [{"id": "in_1"}], "has_more": false}),
         );
     let api = script.serve().await;
     let items = api.list_all("/v1/invoices", &[], &Scope::default()).await;

@@ -6,7 +6,7 @@ use billhook::clock::Timestamp;
 use billhook::store::Observation;
 use billhook::stripe::view::Family;
 
-use super::{SETTLED, customer, failed, intent};
+use super::{SETTLED, customer, failed, intent, paid_before};
 use crate::faults::stage::Stage;
 use crate::support::app::START;
 use crate::support::fixture::{Object, Shape};
@@ -27,4 +27,23 @@ pub(super) async fn stripe_is_asked(stage: &mut Stage) {
     };
     stage.observe(&answer).await;
     stage.pass(Duration::from_hours(3)).await;
+}
+
+/// The endpoint was disabled while a payment failed; its events are found in Stripe's list, some of them twice.
+pub(super) async fn events_were_missed(stage: &mut Stage) {
+    let missed = [customer(), paid_before(), failed("evt_f", "pi_1", -600)];
+    stage.deliver(&missed[0]).await;
+    {
+        let mut shelf = stage.ground.stripe.shelf();
+        for told in &missed {
+            let mut event = told.json(Shape::Clover);
+            // Within the hour that is looked at, whenever it happened.
+            event["created"] = (START - 600).into();
+            shelf.add_event(None, event);
+        }
+    }
+    stage.look().await;
+    let missed = missed.into_iter().map(|told| told.id);
+    stage.accepted.extend(missed);
+    stage.pass(SETTLED).await;
 }

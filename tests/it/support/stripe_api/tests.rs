@@ -65,7 +65,6 @@ async fn events_are_listed_newest_first_by_account_and_mode() {
     let (server, client) = stocked().await;
     let own = Scope::default();
     let after = (START - 2).to_string();
-    let many: Vec<(&str, &str)> = [("types[]", "invoice.paid"); 1].into();
     let kinds: Vec<String> = (0..21).map(|n| format!("kind.{n}")).collect();
     let too_many: Vec<(&str, &str)> = kinds.iter().map(|k| ("types[]", k.as_str())).collect();
     for (query, expected) in [
@@ -89,7 +88,7 @@ async fn events_are_listed_newest_first_by_account_and_mode() {
         ),
         (vec![("created[gte]", after.as_str())], "evt_3 evt_2"),
         (vec![("created[lt]", after.as_str())], "evt_1"),
-        (many, "evt_1"),
+        (vec![("types[]", "invoice.paid")], "evt_1"),
         (vec![("type", "charge.*")], "evt_3 evt_2"),
         (
             vec![("type", "charge.*"), ("types[]", "x")],

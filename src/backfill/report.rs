@@ -1,0 +1,224 @@
+//! What a look came to, for whoever asked for it.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use serde::{Serialize, Serializer};
+use tokio_util::sync::CancellationToken;
+
+use super::BackfillError;
+use super::accounts::Account;
+use crate::clock::Timestamp;
+use crate::store::Gap;
+use crate::stripe::api::ApiError;
+
+/// Stripe's code for an account that a key cannot speak for (docs.stripe.com/error-codes).
+const NOT_CONNECTED: &str = "account_invalid";
+
+/// How far a look has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// Where the walk began.
+    pub from: Timestamp,
+    /// What it has reached.
+    pub at: Timestamp,
+    /// Where it will end.
+    pub to: Timestamp,
+    /// Events found so far.
+    pub found: u64,
+}
+
+/// Hears how far a look has come.
+pub type Watch<'a> = dyn Fn(&Step<'_>) + Sync + 'a;
+
+/// For when nobody watches.
+pub(super) fn nobody(_: &Step<'_>) {}
+
+/// What a look at all accounts came to.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub(super) object: &'static str,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// The key's mode.
+    pub livemode: bool,
+    /// Each account.
+    pub accounts: Vec<AccountReport>,
+}
+
+impl Report {
+    /// Whether some account was not looked at to the end.
+    pub fn has_failed(&self) -> bool {
+        self.failures().next().is_some()
+    }
+
+    /// Why accounts were not looked at to the end.
+    pub fn failures(&self) -> impl Iterator<Item = &BackfillError> {
+        self.accounts
+            .iter()
+            .filter_map(|account| match &account.status {
+                Outcome::Failed(error) => Some(error),
+                _ => None,
+            })
+    }
+}
+
+/// How a look at one account ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its events are complete.
+    Done,
+    /// Another process looks, or has a moment ago.
+    Busy,
+    /// The account is not connected to the key's any more.
+    Disconnected,
+    /// It ended early.
+    Failed(BackfillError),
+}
+
+impl Outcome {
+    pub(super) fn of(account: &Account, done: Result<(), BackfillError>) -> Self {
+        match done {
+            Ok(()) => Self::Done,
+            // The account has ended its connection, which is no fault of the key.
+            Err(BackfillError::Stripe(ApiError::Denied {
+                code: Some(code), ..
+            })) if code == NOT_CONNECTED && account.connected.is_some() => Self::Disconnected,
+            Err(error) => Self::Failed(error),
+        }
+    }
+
+    /// How reports and metrics call it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Busy => "busy",
+            Self::Disconnected => "disconnected",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.word())
+    }
+}
+
+/// What a look at one account came to.
+#[derive(Debug, Serialize)]
+pub struct AccountReport {
+    /// The account.
+    pub account: String,
+    /// How it ended.
+    pub status: Outcome,
+    /// Why, where it ended early.
+    pub error: Option<String>,
+    /// Where the walk began, in ISO 8601.
+    pub from: Option<String>,
+    /// Events that Stripe lists there.
+    pub found: u64,
+    /// Those that came in, or would, by type.
+    pub new: BTreeMap<String, u64>,
+    /// Those that could not be read.
+    pub unreadable: u64,
+    /// The time whose events Stripe does not list any more.
+    pub gap: Option<GapReport>,
+}
+
+/// What was done about a time without events.
+#[derive(Debug, Serialize)]
+pub struct GapReport {
+    /// Its first moment, in ISO 8601.
+    pub from: String,
+    /// The first moment after it.
+    pub to: String,
+    /// Whether every object that may have changed was looked up.
+    pub reconciled: bool,
+    /// How many were.
+    pub objects: u64,
+    /// How many of these billhook had known otherwise.
+    pub changed: u64,
+}
+
+/// A look at one account while it goes on.
+pub(super) struct Round {
+    pub(super) account: Account,
+    pub(super) livemode: bool,
+    pub(super) from: Option<Timestamp>,
+    pub(super) found: u64,
+    pub(super) new: u64,
+    pub(super) types: BTreeMap<String, u64>,
+    pub(super) unreadable: u64,
+    pub(super) gap: Option<Gap>,
+    pub(super) reconciled: bool,
+    pub(super) objects: u64,
+    pub(super) changed: u64,
+    /// The process is about to end.
+    pub(super) stop: CancellationToken,
+}
+
+impl Round {
+    pub(super) fn new(account: Account, livemode: bool, stop: CancellationToken) -> Self {
+        Self {
+            account,
+            livemode,
+            from: None,
+            found: 0,
+            new: 0,
+            types: BTreeMap::new(),
+            unreadable: 0,
+            gap: None,
+            reconciled: false,
+            objects: 0,
+            changed: 0,
+            stop,
+        }
+    }
+
+    /// Counts an event that is new.
+    pub(super) fn came_in(&mut self, kind: &str) {
+        self.new += 1;
+        *self.types.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn into_report(self, outcome: Outcome) -> AccountReport {
+        let error = match &outcome {
+            Outcome::Failed(error) => Some(in_one_line(error)),
+            _ => None,
+        };
+        AccountReport {
+            account: self.account.name,
+            status: outcome,
+            error,
+            from: self.from.map(Timestamp::iso),
+            found: self.found,
+            new: self.types,
+            unreadable: self.unreadable,
+            gap: self.gap.map(|gap| GapReport {
+                from: gap.from.iso(),
+                to: gap.to.iso(),
+                reconciled: self.reconciled,
+                objects: self.objects,
+                changed: self.changed,
+            }),
+        }
+    }
+}
+
+/// An error with its causes.
+pub(super) fn in_one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,177 @@
+//! `billhook backfill`: looks for missed events in Stripe's list of events, and takes them in.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use super::output::Output;
+use super::serve::build;
+use super::{Answer, Surroundings};
+use crate::backfill::{AccountReport, BackfillError, Look, Outcome, Report, Step};
+use crate::config::Span;
+use crate::shutdown::Shutdown;
+
+#[derive(Debug, Args)]
+pub(super) struct Backfill {
+    /// Look back so far, instead of going on where the last look ended: 3d, 12h
+    #[arg(long, value_name = "DURATION")]
+    since: Option<Span>,
+    /// Write nothing, and say what would come in
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Backfill {
+    pub(super) async fn run(
+        self,
+        around: &Surroundings,
+        output: &mut Output,
+    ) -> anyhow::Result<Answer> {
+        let config = around.config()?;
+        if config.stripe.secret_key.is_none() {
+            return Err(Failure::Usage(
+                "no API key to look with: set STRIPE_SECRET_KEY to one that may read events (Dashboard > Developers > API keys; a restricted key will do)"
+                    .to_owned(),
+            )
+            .into());
+        }
+        config.require_lasting_database()?;
+        let shutdown = Shutdown::on_signals().context("signals cannot be caught")?;
+        let mut app = build(&config, around).await?;
+        let writing = CancellationToken::new();
+        if let Some(inbox) = app.take_inbox() {
+            shutdown.tasks().spawn(inbox.run(writing.clone()));
+        }
+        let progress = bar();
+        let watch = |step: &Step<'_>| show(&progress, step);
+        let look = Look {
+            since: self.since.map(|span| span.0),
+            dry_run: self.dry_run,
+            unless_within: None,
+        };
+        let looked = match &app.backfill {
+            Some(backfill) => backfill.look(look, &watch, shutdown.soft()).await,
+            None => {
+                return Err(anyhow::anyhow!(
+                    "a key is set, and there is no client for it"
+                ));
+            }
+        };
+        progress.finish_and_clear();
+        writing.cancel();
+        shutdown.tasks().close();
+        shutdown.tasks().wait().await;
+        app.store.close().await;
+        let report = looked?;
+        if output.is_json() {
+            output.json(&report)?;
+        } else {
+            print(&report, output)?;
+        }
+        answer(&report)
+    }
+}
+
+/// Hidden by itself where standard error is no terminal.
+fn bar() -> ProgressBar {
+    let progress = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}% {msg}") {
+        progress.set_style(style);
+    }
+    progress.enable_steady_tick(Duration::from_millis(200));
+    progress
+}
+
+/// Time is what is walked through; how many events it holds nobody knows before.
+fn show(progress: &ProgressBar, step: &Step<'_>) {
+    progress.set_length(step.to.since(step.from).as_secs().max(1));
+    progress.set_position(step.at.since(step.from).as_secs());
+    progress.set_message(format!("{}: {} events", step.account, step.found));
+}
+
+fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
+    let new = if report.dry_run {
+        "would come in"
+    } else {
+        "came in"
+    };
+    let rows = report.accounts.iter().map(|account| {
+        vec![
+            account.account.clone(),
+            account.status.word().to_owned(),
+            account.from.clone().unwrap_or_default(),
+            account.found.to_string(),
+            account.new.values().sum::<u64>().to_string(),
+        ]
+    });
+    output.table(&["account", "status", "since", "listed", new], rows)?;
+    for account in &report.accounts {
+        if !account.new.is_empty() {
+            output.line(format!("\n{} of {}, by type", new, account.account))?;
+            let rows = account
+                .new
+                .iter()
+                .map(|(kind, count)| vec![kind.clone(), count.to_string()]);
+            output.table(&["type", "events"], rows)?;
+        }
+    }
+    for account in &report.accounts {
+        for line in remarks(account) {
+            output.line(format!("\n{}: {line}", account.account))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a number does not say.
+fn remarks(account: &AccountReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(gap) = &account.gap {
+        let what = if gap.reconciled {
+            format!(
+                "{} objects were looked up instead, {} of them had changed; nobody was told of what happened then",
+                gap.objects, gap.changed
+            )
+        } else {
+            "the objects that may have changed are looked up instead, and not all of them were yet"
+                .to_owned()
+        };
+        lines.push(format!(
+            "events from {} to {} are missing and Stripe does not list them any more: {what}",
+            gap.from, gap.to
+        ));
+    }
+    match &account.status {
+        Outcome::Done => {}
+        Outcome::Busy => lines.push("another process is looking for its events".to_owned()),
+        Outcome::Disconnected => lines.push(
+            "it is not connected any more, so nothing can be asked for it; name those that are in `stripe.accounts`".to_owned(),
+        ),
+        Outcome::Failed(_) => lines.extend(account.error.clone()),
+    }
+    if account.unreadable > 0 {
+        lines.push(format!(
+            "{} listed events could not be read and were left out",
+            account.unreadable
+        ));
+    }
+    lines
+}
+
+/// What failed decides the exit code: a key can be changed, and Stripe can be asked again.
+fn answer(report: &Report) -> anyhow::Result<Answer> {
+    let mut failures = report.failures().peekable();
+    if failures.peek().is_none() {
+        return Ok(Answer::Yes);
+    }
+    let text = "not every account was looked at to the end; what was stored counts, and the next look goes on from there";
+    Err(if failures.any(BackfillError::is_configuration) {
+        Failure::Usage(text.to_owned()).into()
+    } else {
+        Failure::Outside(text.to_owned()).into()
+    })
+}
