@@ -24,7 +24,7 @@ use crate::hints::{HintTask, Hints};
 use crate::http::serve::serve;
 use crate::http::{Endpoint, HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
-use crate::inbox::{self, Admission, Inbox, InboxTask, Room};
+use crate::inbox::{self, Admission, Inbox, InboxTask, Receiver, Room};
 use crate::outbox::{Dispatcher, Way, dispatch};
 use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
@@ -366,14 +366,17 @@ fn endpoints(config: &Config) -> anyhow::Result<BTreeMap<String, Endpoint>> {
             String::new(),
             Endpoint {
                 secrets: secrets(&config.stripe.webhook_secrets)?,
-                account: None,
+                receiver: Receiver::default(),
             },
         );
     }
     for (name, endpoint) in &config.stripe.endpoints {
         let known = Endpoint {
             secrets: secrets(&endpoint.secrets)?,
-            account: endpoint.account.clone(),
+            receiver: Receiver {
+                account: endpoint.account.clone(),
+                livemode: endpoint.livemode,
+            },
         };
         endpoints.insert(name.clone(), known);
     }

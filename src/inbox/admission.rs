@@ -17,25 +17,40 @@ pub struct Admission {
     pub accounts: Vec<String>,
 }
 
+/// What the way by which an event came says of it. The default says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Receiver {
+    /// The account of events that name none.
+    pub account: Option<String>,
+    /// The mode of the events that are worked on.
+    pub livemode: Option<bool>,
+}
+
 impl Admission {
     /// The account an event belongs to, and why nobody will work on it, if so.
-    pub fn judge(&self, event: &Event, endpoint_account: Option<&str>) -> (String, Option<String>) {
+    pub fn judge(&self, event: &Event, receiver: &Receiver) -> (String, Option<String>) {
         let account = event
-            .account
-            .as_deref()
-            .or(endpoint_account)
+            .owner()
+            .or(receiver.account.as_deref())
             .unwrap_or(OWN_ACCOUNT)
             .to_owned();
-        let ignored = self.reason(event, &account);
+        let ignored = self.reason(event, &account, receiver);
         (account, ignored)
     }
 
-    fn reason(&self, event: &Event, account: &str) -> Option<String> {
+    fn reason(&self, event: &Event, account: &str, receiver: &Receiver) -> Option<String> {
         let foreign = !self.accounts.is_empty()
             && account != OWN_ACCOUNT
             && !self.accounts.iter().any(|own| own == account);
         if foreign {
             return Some(format!("account {account} is not among `stripe.accounts`"));
+        }
+        // Live endpoints of connected accounts receive test events, too (docs.stripe.com/connect/webhooks).
+        if let Some(livemode) = receiver.livemode.filter(|mode| *mode != event.livemode) {
+            let mode = if event.livemode { "live" } else { "test" };
+            return Some(format!(
+                "a {mode} event at an endpoint whose `livemode` is {livemode}"
+            ));
         }
         if event.livemode && !self.accept_livemode {
             return Some(
@@ -64,7 +79,11 @@ mod tests {
     }
 
     fn judged(admission: &Admission, json: &serde_json::Value, endpoint: Option<&str>) -> String {
-        let (account, ignored) = admission.judge(&event(json), endpoint);
+        let receiver = Receiver {
+            account: endpoint.map(str::to_owned),
+            livemode: None,
+        };
+        let (account, ignored) = admission.judge(&event(json), &receiver);
         format!("{account}: {}", ignored.as_deref().unwrap_or("worked on"))
     }
 
@@ -135,5 +154,63 @@ mod tests {
             judged(&admission, &foreign, Some("acct_1")),
             "acct_2: account acct_2 is not among `stripe.accounts`"
         );
+    }
+
+    #[test]
+    fn an_organizations_events_belong_to_the_last_account_of_their_context() {
+        for (context, account, expected) in [
+            (serde_json::json!(null), None, "self"),
+            (serde_json::json!(""), None, "self"),
+            (serde_json::json!("acct_2"), None, "acct_2"),
+            (serde_json::json!("acct_1/acct_2"), None, "acct_2"),
+            (serde_json::json!("acct_1/acct_2/"), None, "acct_2"),
+            (serde_json::json!("/"), None, "self"),
+            (serde_json::json!(["acct_2"]), None, "self"),
+            // Connect names the account itself, and beside it the way there.
+            (serde_json::json!("acct_1/acct_2"), Some("acct_2"), "acct_2"),
+        ] {
+            let json = serde_json::json!({
+                "id": "evt_1", "type": "invoice.paid", "context": context, "account": account,
+            });
+            assert_eq!(
+                judged(&everything(), &json, None),
+                format!("{expected}: worked on"),
+                "{context}"
+            );
+        }
+        let json = serde_json::json!({"id": "evt_1", "type": "invoice.paid", "context": "acct_2"});
+        assert_eq!(
+            judged(&everything(), &json, Some("acct_1")),
+            "acct_2: worked on"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_may_be_for_one_mode() {
+        for (mode, livemode, expected) in [
+            (None, true, None),
+            (None, false, None),
+            (Some(true), true, None),
+            (Some(false), false, None),
+            (
+                Some(true),
+                false,
+                Some("a test event at an endpoint whose `livemode` is true"),
+            ),
+            (
+                Some(false),
+                true,
+                Some("a live event at an endpoint whose `livemode` is false"),
+            ),
+        ] {
+            let receiver = Receiver {
+                account: None,
+                livemode: mode,
+            };
+            let json =
+                serde_json::json!({"id": "evt_1", "type": "invoice.paid", "livemode": livemode});
+            let (_, ignored) = everything().judge(&event(&json), &receiver);
+            assert_eq!(ignored.as_deref(), expected, "{mode:?} {livemode}");
+        }
     }
 }

@@ -178,13 +178,27 @@ impl Store for FakeStore {
         Ok(self.working()?.messages.get(id).cloned())
     }
 
-    async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+    async fn objects(
+        &self,
+        filter: &ObjectFilter,
+        page: &Page,
+    ) -> Result<Listing<ObjectRow>, StoreError> {
+        let ObjectFilter {
+            kind,
+            account,
+            livemode,
+        } = filter;
         self.asked(&format!("objects {kind}"), page)?;
+        let is_of = |o: &&ObjectRow| {
+            account.as_ref().is_none_or(|account| *account == o.account)
+                && livemode.is_none_or(|livemode| livemode == o.livemode)
+        };
         let rows = self
             .held()
             .objects
             .iter()
-            .filter(|o| o.kind == kind)
+            .filter(|o| o.kind == *kind)
+            .filter(is_of)
             .cloned()
             .collect();
         Ok(Listing::new(rows, page.limit))

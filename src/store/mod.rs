@@ -171,7 +171,11 @@ pub trait Store: Send + Sync {
     /// One message as rendered.
     async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError>;
     /// Lists object rows of a kind, newest first.
-    async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError>;
+    async fn objects(
+        &self,
+        filter: &ObjectFilter,
+        page: &Page,
+    ) -> Result<Listing<ObjectRow>, StoreError>;
     /// The rows of a kind with this id: several where accounts or modes share it.
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError>;
     /// Counts that `/metrics` and the demo show.

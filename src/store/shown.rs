@@ -52,8 +52,23 @@ pub struct EventFilter {
     pub status: Option<String>,
     /// Of this customer.
     pub customer: Option<String>,
+    /// Of this account.
+    pub account: Option<String>,
+    /// Of this mode.
+    pub livemode: Option<bool>,
     /// Created at this moment or later.
     pub created_from: Option<Timestamp>,
+}
+
+/// Which objects.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectFilter {
+    /// Of this kind: Stripe's object name, or `order`.
+    pub kind: String,
+    /// Of this account.
+    pub account: Option<String>,
+    /// Of this mode.
+    pub livemode: Option<bool>,
 }
 
 /// Where an event can be.

@@ -9,9 +9,9 @@ use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
-    Policy, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
-    ToolCallRecord,
+    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectFilter,
+    ObjectRow, Page, Policy, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
+    SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -238,8 +238,12 @@ impl Store for SqlStore {
     async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {
         self.read_message(id).await
     }
-    async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError> {
-        self.list_objects(kind, page).await
+    async fn objects(
+        &self,
+        filter: &ObjectFilter,
+        page: &Page,
+    ) -> Result<Listing<ObjectRow>, StoreError> {
+        self.list_objects(filter, page).await
     }
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError> {
         self.read_object(kind, id).await

@@ -20,6 +20,8 @@ mod follow_ups;
 #[cfg(test)]
 mod hints;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod outbox;

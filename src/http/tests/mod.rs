@@ -25,7 +25,7 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::hints::{Doorbell, Hints};
 use crate::ids::CountedIds;
 use crate::inbox::fake_store::FakeStore;
-use crate::inbox::{Admission, Inbox, Limits, Room};
+use crate::inbox::{Admission, Inbox, Limits, Receiver, Room};
 use crate::stripe::signature::{SigningSecrets, sign};
 
 const SECRET: &str = "whsec_one";
@@ -118,7 +118,10 @@ impl Server {
         TaskTracker::new().spawn(task.run(stop.clone()));
         let endpoint = |secret: &str, account: Option<&str>| Endpoint {
             secrets: SigningSecrets::parse(secret).unwrap(),
-            account: account.map(str::to_owned),
+            receiver: Receiver {
+                account: account.map(str::to_owned),
+                livemode: None,
+            },
         };
         let mut state = HttpState {
             store: store.clone(),
