@@ -22,9 +22,14 @@ pub enum Phase {
     Hint,
     /// Everything else.
     Later,
+    /// What Stripe answered when it was asked, at the end of that second.
+    Fetched,
 }
 
-/// One event's view of one object.
+/// What stands for an event's type in the snapshot of an object that Stripe was asked for.
+pub const FETCH: &str = "fetch";
+
+/// One event's, or one answer's, view of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// What the object is.
@@ -111,7 +116,11 @@ impl Rank {
         Self {
             absorbed: is_absorbed(snapshot),
             created: snapshot.created,
-            phase: rule_of(&snapshot.event_type).map_or(Phase::Later, |rule| rule.phase),
+            phase: match rule_of(&snapshot.event_type) {
+                Some(rule) => rule.phase,
+                None if snapshot.event_type == FETCH => Phase::Fetched,
+                None => Phase::Later,
+            },
             progress: progress(snapshot.family, &snapshot.fields),
         }
     }
