@@ -24,7 +24,7 @@ use crate::stripe::view::Family;
 
 statements! {
     /// Spends the epoch, as every end of a claim does.
-    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = NULL, lease_until = 0, epoch = epoch + 1 \
+    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = $7, lease_until = 0, epoch = epoch + 1 \
         WHERE id = $1 AND epoch = $2";
     /// Asked only after the event's row was written: until then the body of another shape may be on its way in unseen.
     STILL_UNAPPLIED: "UPDATE events SET status = 'pending' WHERE id = $1 AND EXISTS (SELECT 1 FROM bodies WHERE event = $1 AND applied = 0)";
@@ -42,6 +42,8 @@ pub(crate) struct Work {
     snapshots: Vec<Snapshot>,
     pub(crate) links: Vec<Edge>,
     pub(crate) facts: Vec<Fact>,
+    /// Why nothing of the object is kept.
+    remark: Option<&'static str>,
 }
 
 /// The event's object: its id, and its node where links know it.
@@ -63,7 +65,9 @@ impl Work {
                     source,
                 })?;
             let update = update(rule, &event)?;
-            let work = work.get_or_insert_with(|| Self::about(rule.family, &event));
+            let work =
+                work.get_or_insert_with(|| Self::about(rule.family, update.object, &event));
+            work.remark = update.remark.or(work.remark);
             work.snapshots.extend(update.snapshot);
             work.links.extend(update.links);
             work.facts.extend(update.facts);
@@ -74,24 +78,26 @@ impl Work {
     /// Everything that one object says which Stripe was asked for: no facts, because nothing happened by asking.
     pub(super) fn of_fetched(event: &Event, snapshot: Snapshot) -> Self {
         let links = edges(snapshot.family, &snapshot.object, &event.object);
-        let mut work = Self::about(snapshot.family, event);
+        let mut work = Self::about(snapshot.family, snapshot.object.clone(), event);
         work.links = links;
         work.snapshots.push(snapshot);
         work
     }
 
-    fn about(family: Family, event: &Event) -> Self {
-        let id = event.object_id().unwrap_or_default().to_owned();
+    fn about(family: Family, id: String, event: &Event) -> Self {
         Self {
             family,
             object: Subject {
-                node: NodeKind::of(family).map(|kind| Node::new(kind, id.clone())),
+                node: NodeKind::of(family)
+                    .filter(|_| !id.is_empty())
+                    .map(|kind| Node::new(kind, id.clone())),
                 id,
             },
             customer: event.customer().map(str::to_owned),
             snapshots: Vec::new(),
             links: Vec::new(),
             facts: Vec::new(),
+            remark: None,
         }
     }
 
@@ -144,6 +150,7 @@ impl SqlStore {
         work: Option<&Work>,
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
+        let remark = work.and_then(|work| work.remark).map(str::to_owned);
         let written = match work {
             Some(work) => self.write(&mut tx, claimed, work).await?,
             None => Written::default(),
@@ -156,9 +163,10 @@ impl SqlStore {
             &claimed.id,
             claimed.epoch,
             status,
-            written.stale,
+            written.stale || remark.is_some(),
             written.occurrence,
             self.clock.now(),
+            remark,
         ];
         if tx.run(&APPLIED, values).await? == 0 {
             return Err(StoreError::Fenced);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// What befalls a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +102,11 @@ impl Faults {
             }
             called.await;
         }
+    }
+
+    /// Ends at the next call of any verb.
+    pub(super) fn next_call(&self) -> Notified<'_> {
+        self.called.notified()
     }
 
     fn strike(&self, verb: &'static str) -> Option<Fault> {

@@ -67,8 +67,18 @@ impl Mailer for FaultySender {
             if self.server == MailServer::Slow {
                 self.faults.wait_for("renew_message").await;
             }
-            if permit.left().is_zero() {
-                return Err(transient());
+            // A busy machine renews late, and the permit comes back; unless another process has the message.
+            loop {
+                let mut next = std::pin::pin!(self.faults.next_call());
+                next.as_mut().enable();
+                if !permit.left().is_zero() {
+                    break;
+                }
+                tokio::select! {
+                    biased;
+                    () = permit.withdrawn() => return Err(transient()),
+                    () = next => {}
+                }
             }
             self.sink
                 .mails
