@@ -65,8 +65,8 @@ impl Work {
                     source,
                 })?;
             let update = update(rule, &event)?;
-            let work =
-                work.get_or_insert_with(|| Self::about(rule.family, update.object, &event));
+            let work = work
+                .get_or_insert_with(|| Self::about(rule.family, update.object, event.customer()));
             work.remark = update.remark.or(work.remark);
             work.snapshots.extend(update.snapshot);
             work.links.extend(update.links);
@@ -77,14 +77,15 @@ impl Work {
 
     /// Everything that one object says which Stripe was asked for: no facts, because nothing happened by asking.
     pub(super) fn of_fetched(event: &Event, snapshot: Snapshot) -> Self {
-        let links = edges(snapshot.family, &snapshot.object, &event.object);
-        let mut work = Self::about(snapshot.family, snapshot.object.clone(), event);
+        let family = snapshot.family;
+        let links = edges(family, &snapshot.object, &event.object);
+        let mut work = Self::about(family, snapshot.object.clone(), event.customer());
         work.links = links;
         work.snapshots.push(snapshot);
         work
     }
 
-    fn about(family: Family, id: String, event: &Event) -> Self {
+    fn about(family: Family, id: String, customer: Option<&str>) -> Self {
         Self {
             family,
             object: Subject {
@@ -93,7 +94,7 @@ impl Work {
                     .map(|kind| Node::new(kind, id.clone())),
                 id,
             },
-            customer: event.customer().map(str::to_owned),
+            customer: customer.map(str::to_owned),
             snapshots: Vec::new(),
             links: Vec::new(),
             facts: Vec::new(),
@@ -151,10 +152,11 @@ impl SqlStore {
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         let remark = work.and_then(|work| work.remark).map(str::to_owned);
-        let written = match work {
+        let mut written = match work {
             Some(work) => self.write(&mut tx, claimed, work).await?,
             None => Written::default(),
         };
+        written.stale |= remark.is_some();
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
@@ -163,7 +165,7 @@ impl SqlStore {
             &claimed.id,
             claimed.epoch,
             status,
-            written.stale || remark.is_some(),
+            written.stale,
             written.occurrence,
             self.clock.now(),
             remark,

@@ -318,10 +318,10 @@ async fn a_person_decides(stage: &mut Stage) {
 
 /// An event that cannot be understood is dead and stays it; its neighbours go their way. Whoever looks sees all.
 async fn a_poison_event(stage: &mut Stage) {
-    let nameless = Object::Other(json!({ "object": "payment_intent", "customer": "cus_1" }));
+    let other = Object::Other(json!({ "object": "charge", "customer": "cus_1" }));
     stage.deliver(&customer()).await;
     stage
-        .deliver(&told(POISON, "payment_intent.payment_failed", 0, nameless))
+        .deliver(&told(POISON, "payment_intent.payment_failed", 0, other))
         .await;
     stage.deliver(&failed("evt_f", "pi_1", 1)).await;
     stage.pass(SETTLED).await;
