@@ -1,5 +1,6 @@
 //! The composition root: the only place that chooses implementations.
 
+mod stripe;
 mod ways;
 
 use std::collections::BTreeMap;
@@ -8,10 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use billhook_tools::Exponents;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::stripe::{endpoints, reach};
 use self::ways::ways;
 use crate::agent::brief::Settings;
 use crate::agent::model::Model;
@@ -22,14 +24,14 @@ use crate::config::Config;
 use crate::facts::StoreFacts;
 use crate::hints::{HintTask, Hints};
 use crate::http::serve::serve;
-use crate::http::{Endpoint, HttpLimits, HttpState, router};
+use crate::http::{HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
-use crate::inbox::{self, Admission, Inbox, InboxTask, Receiver, Room};
+use crate::inbox::{self, Admission, Inbox, InboxTask, Room};
 use crate::outbox::{Dispatcher, Way, dispatch};
 use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
 use crate::store::{Channel, Policy, SqlStore, Store, StoreError};
-use crate::stripe::signature::SigningSecrets;
+use crate::stripe::api::StripeApi;
 use crate::worker::{Deciding, Pace, Worker};
 
 /// Which stages a process runs.
@@ -75,6 +77,7 @@ pub fn policy(config: &Config) -> Policy {
         attempts: config.retry.attempts,
         decide_by: config.follow_up.decide_by,
         database_timeout: config.database.timeout,
+        reach: reach(config),
     }
 }
 
@@ -158,13 +161,14 @@ impl App {
             run_timeout: config.model.run_timeout,
             retry,
         };
-        let worker = Arc::new(Worker::new(
+        let worker = Worker::new(
             store.clone(),
             clock.clone(),
             deciding,
             pace,
             hints.doorbell.clone(),
-        ));
+        );
+        let worker = Arc::new(worker.asking(StripeApi::new(&config.stripe)?));
         let sending = dispatch::Pace {
             lease: config.worker.lease,
             poll: config.worker.poll,
@@ -200,6 +204,7 @@ impl App {
                 accept_livemode: config.stripe.accept_livemode,
                 accept_testmode: config.stripe.accept_testmode,
                 accounts: config.stripe.accounts.clone(),
+                reach: reach(config),
             }),
             limits: HttpLimits {
                 max_body: config.server.max_body,
@@ -354,33 +359,6 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
         winback_delay: config.winback.delay,
         exponents,
     })
-}
-
-fn endpoints(config: &Config) -> anyhow::Result<BTreeMap<String, Endpoint>> {
-    let secrets = |secrets: &[SecretString]| {
-        SigningSecrets::new(secrets.iter().map(ExposeSecret::expose_secret))
-    };
-    let mut endpoints = BTreeMap::new();
-    if !config.stripe.webhook_secrets.is_empty() {
-        endpoints.insert(
-            String::new(),
-            Endpoint {
-                secrets: secrets(&config.stripe.webhook_secrets)?,
-                receiver: Receiver::default(),
-            },
-        );
-    }
-    for (name, endpoint) in &config.stripe.endpoints {
-        let known = Endpoint {
-            secrets: secrets(&endpoint.secrets)?,
-            receiver: Receiver {
-                account: endpoint.account.clone(),
-                livemode: endpoint.livemode,
-            },
-        };
-        endpoints.insert(name.clone(), known);
-    }
-    Ok(endpoints)
 }
 
 fn generated_token() -> SecretString {

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use admission::{Admission, Receiver};
+pub use admission::{Admission, OWN_ACCOUNT, Receiver};
 pub use room::{NoRoom, Room, Share};
 
 use self::backlog::Backlog;

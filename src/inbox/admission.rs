@@ -1,10 +1,11 @@
 //! Which events are worked on: everything that is signed is stored, and this says what is only stored.
 
 use crate::guardrails::mandatory::rule_of;
-use crate::stripe::event::Event;
+use crate::store::Reach;
+use crate::stripe::event::{Event, is_thin};
 
 /// The account of an event that names none, received by an endpoint that names none.
-const OWN_ACCOUNT: &str = "self";
+pub const OWN_ACCOUNT: &str = "self";
 
 /// What the configuration lets in.
 #[derive(Debug, Clone)]
@@ -15,7 +16,12 @@ pub struct Admission {
     pub accept_testmode: bool,
     /// The accounts whose events are worked on; empty for all.
     pub accounts: Vec<String>,
+    /// Which thin events can be fetched.
+    pub reach: Reach,
 }
+
+/// What Stripe sends to try out an event destination.
+const PING: &str = "v2.core.event_destination.ping";
 
 /// What the way by which an event came says of it. The default says nothing.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +68,17 @@ impl Admission {
                 "test events are not accepted: `stripe.accept_testmode` is false".to_owned(),
             );
         }
+        if event.kind == PING {
+            return Some(
+                "a ping: Stripe reaches this endpoint, and nothing is to be done".to_owned(),
+            );
+        }
+        if is_thin(&event.kind) {
+            let mode = if event.livemode { "live" } else { "test" };
+            return (!self.reach.covers(event.livemode)).then(|| {
+                format!("a thin event, which only names its object: set STRIPE_SECRET_KEY to a key of {mode} mode to have it fetched")
+            });
+        }
         if rule_of(&event.kind).is_none() {
             return Some(format!("nothing handles events of type {}", event.kind));
         }
@@ -92,6 +109,7 @@ mod tests {
             accept_livemode: true,
             accept_testmode: true,
             accounts: Vec::new(),
+            reach: Reach::Nothing,
         }
     }
 
@@ -211,6 +229,40 @@ mod tests {
                 serde_json::json!({"id": "evt_1", "type": "invoice.paid", "livemode": livemode});
             let (_, ignored) = everything().judge(&event(&json), &receiver);
             assert_eq!(ignored.as_deref(), expected, "{mode:?} {livemode}");
+        }
+    }
+
+    #[test]
+    fn a_thin_event_is_worked_on_where_a_key_reaches_it() {
+        let thin = |kind: &str, livemode: bool| {
+            serde_json::json!({
+                "id": "evt_1", "object": "v2.core.event", "type": kind, "livemode": livemode,
+                "created": "2026-10-01T09:12:33.120Z",
+            })
+        };
+        let meter = "v1.billing.meter.no_meter_found";
+        let without = |mode: &str| {
+            format!(
+                "self: a thin event, which only names its object: set STRIPE_SECRET_KEY to a key of {mode} mode to have it fetched"
+            )
+        };
+        let worked_on = || "self: worked on".to_owned();
+        for (reach, livemode, expected) in [
+            (Reach::Nothing, true, without("live")),
+            (Reach::Nothing, false, without("test")),
+            (Reach::Mode(true), true, worked_on()),
+            (Reach::Mode(true), false, without("test")),
+            (Reach::Either, false, worked_on()),
+        ] {
+            let admission = Admission {
+                reach,
+                ..everything()
+            };
+            assert_eq!(judged(&admission, &thin(meter, livemode), None), expected);
+            assert_eq!(
+                judged(&admission, &thin(PING, livemode), None),
+                "self: a ping: Stripe reaches this endpoint, and nothing is to be done"
+            );
         }
     }
 }

@@ -304,6 +304,19 @@ impl Store for FakeStore {
         Err(StoreError::Contended)
     }
 
+    async fn claim_fetches(
+        &self,
+        _: Option<bool>,
+        _: u32,
+        _: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn end_fetch(&self, _: &ClaimedFetch, _: &FetchEnd) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
     async fn payment_history(
         &self,
         _: &str,

@@ -34,6 +34,10 @@ pub struct Examination {
     pub unknown: u64,
     /// Notices that have nowhere to go.
     pub no_channel: u64,
+    /// Questions to Stripe that nobody asks any more.
+    pub given_up: u64,
+    /// What the key lacks that some question needs.
+    pub denied: Option<String>,
 }
 
 impl SqlStore {
@@ -72,6 +76,8 @@ impl SqlStore {
             dead,
             unknown,
             no_channel,
+            given_up: self.open_questions().await?.remove("given_up").unwrap_or(0),
+            denied: self.denial().await?,
         })
     }
 }

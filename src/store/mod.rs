@@ -10,6 +10,7 @@ mod caps;
 pub(crate) mod database;
 mod error;
 mod examination;
+mod fetches;
 mod finish;
 mod inbox;
 mod migrations;
@@ -33,6 +34,7 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use examination::Examination;
+pub use fetches::{ClaimedFetch, FetchEnd, FetchRecord, Reach, Reason};
 pub use notices::{Line, Notices};
 pub use observe::{Observation, Observed};
 pub use records::*;
@@ -60,6 +62,8 @@ pub struct Policy {
     pub decide_by: Duration,
     /// How long the database may take for one statement.
     pub database_timeout: Duration,
+    /// Which events Stripe can be asked about.
+    pub reach: Reach,
 }
 
 impl Policy {
@@ -142,6 +146,15 @@ pub trait Store: Send + Sync {
         id: &str,
         resolution: Resolution,
     ) -> Result<Resolved, StoreError>;
+    /// Claims questions to Stripe that are due, of one mode or of both, under a lease.
+    async fn claim_fetches(
+        &self,
+        livemode: Option<bool>,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError>;
+    /// Commits what came of a question. An answer that left it open is asked for once more.
+    async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError>;
     /// A customer's payment intents, newest first.
     async fn payment_history(
         &self,

@@ -14,6 +14,8 @@ use super::shown::{
 use super::sql_store::SqlStore;
 use super::waits::Moment;
 use crate::clock::Timestamp;
+use crate::guardrails::mandatory::{Key, rule_of};
+use crate::stripe::event::{THIN, is_thin};
 
 statements! {
     EVENTS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
@@ -65,6 +67,20 @@ statements! {
     HOLDS: "SELECT owner, reason, placed_at, ends_at FROM holds WHERE account = $1 AND livemode = $2 AND released_at IS NULL AND ends_at > $4 AND (order_id = $3 \
         OR order_id IN (SELECT alias FROM order_aliases WHERE account = $1 AND livemode = $2 AND order_id = $3)) ORDER BY placed_at";
     ACCESS: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND kind = 'access' AND id = $3";
+}
+
+/// What Stripe may have been asked about because of an event: kind and id.
+fn subject(event: &EventRecord, object: Option<String>) -> Option<(&'static str, String)> {
+    if is_thin(&event.r#type) {
+        return Some((THIN, event.id.clone()));
+    }
+    let rule = rule_of(&event.r#type)?;
+    let id = match rule.key {
+        Key::Object => object,
+        Key::Customer => event.customer.clone(),
+        Key::Account => None,
+    };
+    Some((rule.family.as_str(), id?))
 }
 
 fn rows_for(page: &Page) -> i64 {
@@ -156,6 +172,11 @@ impl SqlStore {
                 "to": shown(row.opt_text("to_value")?),
                 "rule": row.text("rule")?,
             }));
+        }
+        if let Some((kind, object)) = subject(&event, found.opt_text("object")?) {
+            event.fetches = self
+                .questions_about(&event.account, event.livemode, kind, &object)
+                .await?;
         }
         if let Some(occurrence) = &event.occurrence
             && let Some(row) = self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::fetches::FetchRecord;
 use crate::clock::Timestamp;
 
 /// Which part of a list.
@@ -124,6 +125,8 @@ pub struct EventRecord {
     pub deliveries: Vec<Value>,
     /// What it changed.
     pub changes: Vec<Value>,
+    /// What Stripe was asked about its object.
+    pub fetches: Vec<FetchRecord>,
     /// The run that it led or joined; of several the one that is not over.
     pub run: Option<RunRecord>,
     /// Its runs' calls.
@@ -278,6 +281,8 @@ pub struct Census {
     pub runs: BTreeMap<String, u64>,
     /// Messages by status, those that are over left out.
     pub messages: BTreeMap<String, u64>,
+    /// Questions to Stripe that are not answered, by status.
+    pub fetches: BTreeMap<String, u64>,
     /// Whether anything can still be done now: nothing claimed, due or waiting for its window.
     pub idle: bool,
 }

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
-    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectFilter,
-    ObjectRow, Observation, Observed, Page, Policy, Release, Resolution, Resolved, Retried,
-    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    Accepted, Census, Channel, ClaimedEvent, ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance,
+    Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, Listing, MessageRecord, NewStep,
+    ObjectFilter, ObjectRow, Observation, Observed, Page, Policy, Release, Resolution, Resolved,
+    Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -31,6 +31,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
     ("caps", super::caps::ALL),
+    ("fetches", super::fetches::ALL),
     ("read", super::read::ALL),
     ("standing", super::standing::ALL),
     ("summary", super::summary::ALL),
@@ -199,6 +200,17 @@ impl Store for SqlStore {
         resolution: Resolution,
     ) -> Result<Resolved, StoreError> {
         self.resolve(id, resolution).await
+    }
+    async fn claim_fetches(
+        &self,
+        livemode: Option<bool>,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError> {
+        self.claim_questions(livemode, limit, lease).await
+    }
+    async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError> {
+        self.end_question(fetch, end).await
     }
     async fn payment_history(
         &self,

@@ -13,6 +13,15 @@ use crate::stripe::text::{MAX_ID_CHARS, clip, fits_an_id, remove_nul};
 /// The last second of the year 9999: no event is created later, and a time beyond it would stay the newest for ever.
 const LAST_SECOND: i64 = 253_402_300_799;
 
+/// What a thin event calls itself.
+pub const THIN: &str = "v2.core.event";
+
+/// Whether events of this type are thin: they only name what they are about. Types of others have no version in front
+/// (docs.stripe.com/event-destinations#thin-events).
+pub fn is_thin(event_type: &str) -> bool {
+    event_type.starts_with("v1.") || event_type.starts_with("v2.")
+}
+
 /// One Stripe event, as one delivery of it shows it.
 ///
 /// Two deliveries of one id may differ in everything but `id` and `kind`: each endpoint has its own API version.
@@ -173,7 +182,7 @@ impl Event {
 fn check_object(object: Option<&Value>) -> Result<(), EventError> {
     match object {
         None | Some(Value::Null) => Ok(()),
-        Some(Value::String(name)) if name == "event" || name == "v2.core.event" => Ok(()),
+        Some(Value::String(name)) if name == "event" || name == THIN => Ok(()),
         Some(other) => Err(EventError::NotAnEvent {
             found: clip(&other.to_string(), 60).to_owned(),
         }),

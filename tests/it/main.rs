@@ -16,6 +16,8 @@ mod doctor;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fetches;
+#[cfg(test)]
 mod follow_ups;
 #[cfg(test)]
 mod hints;

@@ -32,6 +32,7 @@ mod conformance;
 mod dead;
 mod examination;
 mod expiry;
+mod fetches;
 mod inbox;
 mod lanes;
 mod observe;

@@ -113,6 +113,8 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
         dead,
         unknown,
         no_channel,
+        given_up,
+        denied,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -166,7 +168,19 @@ fn findings(clock: &dyn Clock, examination: &Examination) -> Vec<Finding> {
             *no_channel,
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
         ),
+        waiting(
+            "given up at Stripe",
+            *given_up,
+            "`billhook events show ID` says what was asked and why it was not answered; state is as the events say it",
+        ),
     ]);
+    if let Some(denied) = denied {
+        findings.push(Finding::warning(
+            "questions to Stripe",
+            format!("some are refused: {denied}"),
+            "once the key may, they are asked again within the hour",
+        ));
+    }
     findings
 }
 

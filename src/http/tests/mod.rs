@@ -26,6 +26,7 @@ use crate::hints::{Doorbell, Hints};
 use crate::ids::CountedIds;
 use crate::inbox::fake_store::FakeStore;
 use crate::inbox::{Admission, Inbox, Limits, Receiver, Room};
+use crate::store::Reach;
 use crate::stripe::signature::{SigningSecrets, sign};
 
 const SECRET: &str = "whsec_one";
@@ -138,6 +139,7 @@ impl Server {
                 accept_livemode: true,
                 accept_testmode: true,
                 accounts: Vec::new(),
+                reach: Reach::Nothing,
             }),
             limits: HttpLimits {
                 max_body: MAX_BODY,

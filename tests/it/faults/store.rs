@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use billhook::store::{
-    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectFilter,
-    ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    Accepted, Census, Channel, ClaimedEvent, ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance,
+    Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, Listing, MessageRecord, NewStep,
+    ObjectFilter, ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried,
+    RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 use super::point::Faults;
@@ -58,6 +58,8 @@ verbs! {
     renew_message(message: &ClaimedMessage, lease: Duration) -> ();
     settle_message(message: &ClaimedMessage, outcome: &SendOutcome) -> ();
     resolve_message(id: &str, resolution: Resolution) -> Resolved;
+    claim_fetches(livemode: Option<bool>, limit: u32, lease: Duration) -> Vec<ClaimedFetch>;
+    end_fetch(fetch: &ClaimedFetch, end: &FetchEnd) -> ();
     payment_history(account: &str, livemode: bool, customer: &str, limit: u32) -> Vec<ObjectRow>;
     retry_event(id: &str) -> Retried;
     events(filter: &EventFilter, page: &Page) -> Listing<EventRecord>;

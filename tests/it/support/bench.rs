@@ -6,7 +6,7 @@ use std::time::Duration;
 use billhook::clock::{Clock, ManualClock, Timestamp};
 use billhook::config::CapsConfig;
 use billhook::ids::{CountedIds, IdSource, TimeSortedIds};
-use billhook::store::{Policy, SqlStore};
+use billhook::store::{Policy, Reach, SqlStore};
 use tempfile::TempDir;
 
 use super::services::PostgresDatabase;
@@ -29,6 +29,7 @@ pub(crate) fn policy() -> Policy {
         attempts: 8,
         decide_by: Duration::from_hours(1),
         database_timeout: Duration::from_secs(10),
+        reach: Reach::Nothing,
     }
 }
 

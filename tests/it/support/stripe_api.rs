@@ -121,6 +121,11 @@ impl Shelf {
         self.lacks.insert(path.to_owned(), permission.to_owned());
     }
 
+    /// Keys may read below this path again.
+    pub(crate) fn allow(&mut self, path: &str) {
+        self.lacks.remove(path);
+    }
+
     /// An account ends its connection.
     pub(crate) fn disconnect(&mut self, account: &str) {
         self.disconnected.push(account.to_owned());
