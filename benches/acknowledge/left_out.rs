@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use billhook::store::{
-    Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
-    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
-    ToolCallRecord,
+    Accepted, Census, Channel, ClaimedEvent, ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance,
+    Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, Listing, MessageRecord, NewStep,
+    ObjectFilter, ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried,
+    RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -148,7 +148,24 @@ impl Store for NoDatabase {
         Err(StoreError::Contended)
     }
 
-    async fn objects(&self, _: &str, _: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+    async fn objects(&self, _: &ObjectFilter, _: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn observe(&self, _: &Observation) -> Result<Observed, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn claim_fetches(
+        &self,
+        _: Option<bool>,
+        _: u32,
+        _: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn end_fetch(&self, _: &ClaimedFetch, _: &FetchEnd) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -17,9 +17,12 @@ use self::records::AFTER_A_TIE;
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
 use super::records::ClaimedEvent;
+use super::shown::EventRecord;
 use super::shown::rows::count;
 use super::sql_store::SqlStore;
 use crate::clock::{Timestamp, micros};
+use crate::guardrails::mandatory::{Key, rule_of};
+use crate::stripe::event::{THIN, is_thin};
 use crate::stripe::resource::lists;
 use crate::stripe::view::{Family, View};
 
@@ -211,15 +214,16 @@ impl SqlStore {
         }
     }
 
-    /// What Stripe was asked about one object, and what came of it.
-    pub(super) async fn questions_about(
+    /// What Stripe was asked about the object of an event, whose id is `object`, and what came of it.
+    pub(super) async fn questions_of(
         &self,
-        account: &str,
-        livemode: bool,
-        kind: &str,
-        object: &str,
+        event: &EventRecord,
+        object: Option<String>,
     ) -> Result<Vec<FetchRecord>, StoreError> {
-        let asked = args![account, livemode, kind, object];
+        let Some((kind, object)) = asked_about(event, object) else {
+            return Ok(Vec::new());
+        };
+        let asked = args![&event.account, event.livemode, kind, &object];
         let rows = self.db.rows(&OF_OBJECT, asked).await?;
         rows.iter()
             .map(|row| {
@@ -259,6 +263,20 @@ impl SqlStore {
         let row = self.db.row(&DENIED, args![]).await?;
         row.map_or(Ok(None), |row| row.opt_text("last_error"))
     }
+}
+
+/// What Stripe may have been asked about because of an event: kind and id.
+fn asked_about(event: &EventRecord, object: Option<String>) -> Option<(&'static str, String)> {
+    if is_thin(&event.r#type) {
+        return Some((THIN, event.id.clone()));
+    }
+    let rule = rule_of(&event.r#type)?;
+    let id = match rule.key {
+        Key::Object => object,
+        Key::Customer => event.customer.clone(),
+        Key::Account => None,
+    };
+    Some((rule.family.as_str(), id?))
 }
 
 /// Whether any list of an object's row is known in part only.

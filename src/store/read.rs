@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::apply::rows::{SNAPSHOTS, snapshots};
 use super::database::{Row, args, statements};
 use super::error::StoreError;
 use super::shown::rows::{event, json as shown, message, run, tool_call};
@@ -14,8 +15,9 @@ use super::shown::{
 use super::sql_store::SqlStore;
 use super::waits::Moment;
 use crate::clock::Timestamp;
-use crate::guardrails::mandatory::{Key, rule_of};
-use crate::stripe::event::{THIN, is_thin};
+use crate::guardrails::mandatory::snapshot::{Superseded, superseded};
+use crate::guardrails::mandatory::{rule_of, update};
+use crate::stripe::event::Event;
 
 statements! {
     EVENTS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
@@ -67,20 +69,6 @@ statements! {
     HOLDS: "SELECT owner, reason, placed_at, ends_at FROM holds WHERE account = $1 AND livemode = $2 AND released_at IS NULL AND ends_at > $4 AND (order_id = $3 \
         OR order_id IN (SELECT alias FROM order_aliases WHERE account = $1 AND livemode = $2 AND order_id = $3)) ORDER BY placed_at";
     ACCESS: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND kind = 'access' AND id = $3";
-}
-
-/// What Stripe may have been asked about because of an event: kind and id.
-fn subject(event: &EventRecord, object: Option<String>) -> Option<(&'static str, String)> {
-    if is_thin(&event.r#type) {
-        return Some((THIN, event.id.clone()));
-    }
-    let rule = rule_of(&event.r#type)?;
-    let id = match rule.key {
-        Key::Object => object,
-        Key::Customer => event.customer.clone(),
-        Key::Account => None,
-    };
-    Some((rule.family.as_str(), id?))
 }
 
 fn rows_for(page: &Page) -> i64 {
@@ -153,7 +141,11 @@ impl SqlStore {
         let moment = self.moment().await?;
         let mut event = event(&found)?;
         if let Some(body) = self.db.row(&BODY, args![id]).await? {
-            event.payload = serde_json::from_slice(&body.bytes("body")?).unwrap_or(Value::Null);
+            let body = body.bytes("body")?;
+            event.payload = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            if event.stale {
+                event.superseded_by = self.superseding(&event, &body).await?;
+            }
         }
         for row in self.db.rows(&DELIVERIES, args![id]).await? {
             event.deliveries.push(json!({
@@ -173,11 +165,7 @@ impl SqlStore {
                 "rule": row.text("rule")?,
             }));
         }
-        if let Some((kind, object)) = subject(&event, found.opt_text("object")?) {
-            event.fetches = self
-                .questions_about(&event.account, event.livemode, kind, &object)
-                .await?;
-        }
+        event.fetches = self.questions_of(&event, found.opt_text("object")?).await?;
         if let Some(occurrence) = &event.occurrence
             && let Some(row) = self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?
         {
@@ -195,6 +183,32 @@ impl SqlStore {
         }
         event.waits_for = self.event_waits(&found, event.run.as_ref(), moment)?;
         Ok(Some(event))
+    }
+
+    /// What says better what this event says: asked of the projection itself, so that it cannot differ from it.
+    async fn superseding(
+        &self,
+        event: &EventRecord,
+        body: &[u8],
+    ) -> Result<Vec<Superseded>, StoreError> {
+        let (Some(rule), Ok(parsed)) = (
+            rule_of(&event.r#type),
+            Event::parse(body, Timestamp::default()),
+        ) else {
+            return Ok(Vec::new());
+        };
+        let object = update(rule, &parsed)?.object;
+        let asked = args![
+            &event.account,
+            event.livemode,
+            rule.family.as_str(),
+            &object
+        ];
+        let rows = self.db.rows(&SNAPSHOTS, asked).await?;
+        Ok(superseded(
+            &snapshots(rule.family, &object, &rows)?,
+            &event.id,
+        ))
     }
 
     async fn calls_of(&self, occurrence: &str) -> Result<Vec<ToolCallRecord>, StoreError> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::fetches::FetchRecord;
 use crate::clock::Timestamp;
+use crate::guardrails::mandatory::snapshot::Superseded;
 
 /// Which part of a list.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +116,8 @@ pub struct EventRecord {
     pub last_error: Option<String>,
     /// It won no field: everything it says is known better.
     pub stale: bool,
+    /// Where it is stale: which events say better what it says, and why.
+    pub superseded_by: Vec<Superseded>,
     /// The business fact it belongs to.
     pub occurrence: Option<String>,
     /// Its customer.

@@ -44,6 +44,7 @@ mod settling;
 mod stops;
 mod waiting;
 mod waits;
+mod why;
 
 const LONG: Duration = Duration::from_mins(1);
 
