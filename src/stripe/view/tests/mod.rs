@@ -5,6 +5,7 @@ use super::*;
 
 mod billing;
 mod payments;
+mod references;
 
 /// The view of `object` is `expected`, field by field, and nothing else.
 #[track_caller]
