@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn a_type_that_nobody_handles_is_ignored() {
-        let json = serde_json::json!({"id": "evt_1", "type": "radar.early_fraud_warning.created"});
+        let json = serde_json::json!({"id": "evt_1", "type": "issuing_card.created"});
         assert_eq!(
             judged(&everything(), &json, None),
-            "self: nothing handles events of type radar.early_fraud_warning.created"
+            "self: nothing handles events of type issuing_card.created"
         );
     }
 

@@ -106,6 +106,7 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      dead events: none > -
     ok      unknown messages: none > -
     ok      notices without a way: none > -
+    ok      given up at Stripe: none > -
     ok      disk: [n] MiB free > -
     ok      mail: [address] lets us in > -
     ok      redis: [address] answers > -

@@ -113,7 +113,7 @@ async fn what_is_asked_again_fences_whoever_asks(bench: Bench) {
         .unwrap();
     assert_eq!(statuses(&store, "evt_1").await, ["given_up"]);
     // What is over is taken up when it comes up again, as if it were new.
-    bench.clock.advance(Duration::from_secs(60));
+    bench.clock.advance(Duration::from_mins(1));
     apply(&store, &bench, &cut_short("evt_3", "sub_1", 2)).await;
     let third = claim(&store).await.remove(0);
     assert_eq!(
