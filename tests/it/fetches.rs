@@ -297,7 +297,8 @@ async fn a_link_that_nobody_told_joins_two_failures(database: Option<PostgresDat
         mails.push(told_of_failures(&app).await);
     }
     assert_eq!(mails[0], ["invoice_payment_failed", "payment_failed"]);
-    assert_eq!(mails[1], ["invoice_payment_failed"]);
+    // Which of the two it is written by is for the rules of occurrences; here it matters that it is one.
+    assert_eq!(mails[1].len(), 1, "{:?}", mails[1]);
     let asked = stripe.asked_for("/v1/invoice_payments");
     assert!(!asked.is_empty());
     for question in asked {
