@@ -2,6 +2,7 @@
 
 mod door;
 mod missed;
+mod stripe;
 mod ways;
 
 use std::collections::BTreeMap;
@@ -10,12 +11,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use billhook_tools::Exponents;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::door::{admission, inbox_limits};
 use self::missed::backfill;
+use self::stripe::{endpoints, reach};
 pub use self::ways::shape;
 use self::ways::ways;
 use crate::agent::brief::Settings;
@@ -28,14 +30,14 @@ use crate::config::Config;
 use crate::facts::StoreFacts;
 use crate::hints::{HintTask, Hints};
 use crate::http::serve::serve;
-use crate::http::{Endpoint, HttpLimits, HttpState, router};
+use crate::http::{HttpLimits, HttpState, router};
 use crate::ids::{IdSource, TimeSortedIds};
 use crate::inbox::{Inbox, InboxTask, Room};
 use crate::outbox::{Dispatcher, Way, dispatch};
 use crate::retry::RetryPolicy;
 use crate::shutdown::{Ending, Shutdown};
 use crate::store::{Channel, Policy, SqlStore, Store, StoreError};
-use crate::stripe::signature::SigningSecrets;
+use crate::stripe::api::StripeApi;
 use crate::worker::{Deciding, Pace, Worker};
 
 /// Which stages a process runs.
@@ -80,6 +82,7 @@ pub fn policy(config: &Config) -> Policy {
         database_timeout: config.database.timeout,
         tells_application: config.app.webhook_url.is_some(),
         access_grace: config.access.past_due_grace,
+        reach: reach(config),
     }
 }
 
@@ -167,13 +170,14 @@ impl App {
             run_timeout: config.model.run_timeout,
             retry,
         };
-        let worker = Arc::new(Worker::new(
+        let worker = Worker::new(
             store.clone(),
             clock.clone(),
             deciding,
             pace,
             hints.doorbell.clone(),
-        ));
+        );
+        let worker = Arc::new(worker.asking(StripeApi::new(&config.stripe)?));
         let sending = dispatch::Pace {
             lease: config.worker.lease,
             poll: config.worker.poll,
@@ -355,30 +359,6 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
         winback_delay: config.winback.delay,
         exponents,
     })
-}
-
-fn endpoints(config: &Config) -> anyhow::Result<BTreeMap<String, Endpoint>> {
-    let secrets = |secrets: &[SecretString]| {
-        SigningSecrets::new(secrets.iter().map(ExposeSecret::expose_secret))
-    };
-    let mut endpoints = BTreeMap::new();
-    if !config.stripe.webhook_secrets.is_empty() {
-        endpoints.insert(
-            String::new(),
-            Endpoint {
-                secrets: secrets(&config.stripe.webhook_secrets)?,
-                account: None,
-            },
-        );
-    }
-    for (name, endpoint) in &config.stripe.endpoints {
-        let known = Endpoint {
-            secrets: secrets(&endpoint.secrets)?,
-            account: endpoint.account.clone(),
-        };
-        endpoints.insert(name.clone(), known);
-    }
-    Ok(endpoints)
 }
 
 fn generated_token() -> SecretString {

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use admission::Admission;
+pub use admission::{Admission, OWN_ACCOUNT, Receiver};
 pub use room::{NoRoom, Room, Share};
 
 use self::backlog::Backlog;
@@ -140,7 +140,7 @@ impl Inbox {
     pub async fn accept(&self, delivery: Delivery, share: Share) -> Result<Accepted, InboxError> {
         let looked_up = self
             .recent
-            .look_up(&delivery.event.id, &delivery.body)
+            .look_up(&delivery.endpoint, &delivery.event.id, &delivery.body)
             .await;
         let Lookup::Unknown(note) = looked_up else {
             count("remembered", 1);

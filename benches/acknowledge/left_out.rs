@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
-    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, Finish,
-    Listing, MessageRecord, NewStep, ObjectRow, Observation, Observed, Page, Progress, Release,
-    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
-    ToolCallRecord,
+    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
+    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
+    Finish, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page,
+    Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
+    StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -45,10 +45,6 @@ impl Store for NoDatabase {
     }
 
     async fn fail_event(&self, _: &ClaimedEvent, _: &str, _: Failure) -> Result<(), StoreError> {
-        Err(StoreError::Contended)
-    }
-
-    async fn observe(&self, _: &Observation) -> Result<Observed, StoreError> {
         Err(StoreError::Contended)
     }
 
@@ -198,7 +194,20 @@ impl Store for NoDatabase {
         Err(StoreError::Contended)
     }
 
-    async fn objects(&self, _: &str, _: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+    async fn objects(&self, _: &ObjectFilter, _: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn claim_fetches(
+        &self,
+        _: Option<bool>,
+        _: u32,
+        _: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn end_fetch(&self, _: &ClaimedFetch, _: &FetchEnd) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }
 

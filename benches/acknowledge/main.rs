@@ -25,8 +25,9 @@ use billhook::hints::{Doorbell, Hints};
 use billhook::http::serve::serve;
 use billhook::http::{Endpoint, HttpLimits, HttpState, router};
 use billhook::ids::TimeSortedIds;
-use billhook::inbox::{Admission, Inbox, Limits, Room};
+use billhook::inbox::{Admission, Inbox, Limits, Receiver, Room};
 use billhook::shutdown::Shutdown;
+use billhook::store::Reach;
 use billhook::stripe::signature::SigningSecrets;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::net::TcpListener;
@@ -132,7 +133,7 @@ async fn left_out() -> anyhow::Result<Serving> {
     let (inbox, task) = Inbox::new(store.clone(), limits, Doorbell::default());
     let endpoint = Endpoint {
         secrets: SigningSecrets::new([SECRET])?,
-        account: None,
+        receiver: Receiver::default(),
     };
     let router = router(HttpState {
         store,
@@ -146,6 +147,7 @@ async fn left_out() -> anyhow::Result<Serving> {
             accept_livemode: true,
             accept_testmode: true,
             accounts: Vec::new(),
+            reach: Reach::Nothing,
         }),
         limits: HttpLimits {
             max_body: config.server.max_body,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::stripe::reach;
 use crate::config::Config;
 use crate::inbox::{self, Admission};
 
@@ -14,6 +15,7 @@ pub(super) fn admission(config: &Config) -> Admission {
         accept_livemode: config.stripe.accept_livemode,
         accept_testmode: config.stripe.accept_testmode,
         accounts: config.stripe.accounts.clone(),
+        reach: reach(config),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::report::Round;
 use super::{Backfill, BackfillError};
-use crate::inbox::Room;
+use crate::inbox::{Receiver, Room};
 use crate::store::{Accepted, Delivery};
 use crate::stripe::event::Event;
 
@@ -69,6 +69,10 @@ impl Backfill {
     /// The events of a page as deliveries, oldest first.
     fn deliveries(&self, page: &[Value], round: &mut Round) -> Vec<Delivery> {
         let received_at = self.clock.now();
+        let receiver = Receiver {
+            account: Some(round.account.name.clone()),
+            livemode: None,
+        };
         let mut deliveries = Vec::with_capacity(page.len());
         for event in page.iter().rev() {
             round.found += 1;
@@ -87,8 +91,7 @@ impl Backfill {
                     continue;
                 }
             };
-            let account = Some(round.account.name.as_str());
-            let (account, ignored) = self.admission.judge(&event, account);
+            let (account, ignored) = self.admission.judge(&event, &receiver);
             deliveries.push(Delivery {
                 event,
                 account,

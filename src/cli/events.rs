@@ -40,6 +40,12 @@ pub(super) struct List {
     /// Only those of this customer
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
+    /// Only those of this account (`acct_…`, or `self`)
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    /// Only those of live mode, or of test mode
+    #[arg(long, value_name = "true|false")]
+    livemode: Option<bool>,
     /// How many
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     limit: u32,
@@ -69,6 +75,8 @@ async fn list(asked: List, around: &Surroundings, output: &mut Output) -> anyhow
         status,
         r#type,
         customer,
+        account,
+        livemode,
         limit,
         starting_after,
     } = asked;
@@ -76,6 +84,8 @@ async fn list(asked: List, around: &Surroundings, output: &mut Output) -> anyhow
         event_type: r#type,
         status,
         customer,
+        account,
+        livemode,
         created_from: None,
     };
     let page = Page {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::outbox::{recipient, why};
 use super::output::{Output, clean};
 use crate::clock::Timestamp;
-use crate::store::{EventRecord, MessageRecord, RunRecord, ToolCallRecord};
+use crate::store::{EventRecord, FetchRecord, MessageRecord, RunRecord, ToolCallRecord};
 use crate::stripe::text::clip;
 
 /// The longest value that is shown on one line.
@@ -67,6 +67,9 @@ pub(super) fn print(event: &EventRecord, output: &mut Output) -> anyhow::Result<
         ))?;
     }
     applied(event, output)?;
+    for fetch in &event.fetches {
+        output.line(asked(fetch))?;
+    }
     output.line("")?;
     match &event.run {
         Some(run) => follow_up(event, run, output),
@@ -130,6 +133,37 @@ fn superseded(event: &EventRecord, output: &mut Output) -> anyhow::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// What Stripe was asked, why, and what came of it.
+fn asked(fetch: &FetchRecord) -> String {
+    let why = match fetch.reason.as_str() {
+        "tie" => "two events of one second say different things of it",
+        "list" => "a list in it was cut short",
+        "links" => "nothing links its invoice and its payment",
+        "thin" => "a thin event only names its object",
+        other => other,
+    };
+    let error = || clean(fetch.last_error.as_deref().unwrap_or("no reason is known"));
+    let at = |time: &Option<String>| time.as_deref().map(short).unwrap_or_default();
+    let came = match fetch.status.as_str() {
+        "done" => format!("answered at {}", at(&fetch.ended_at)),
+        "gone" => "Stripe has no such object any more".to_owned(),
+        "given_up" => format!("given up ({})", error()),
+        "denied" => format!("{}; asked again at {}", error(), at(&fetch.not_before)),
+        _ if fetch.last_error.is_some() => format!(
+            "attempt {} failed ({}); asked again at {}",
+            fetch.attempts,
+            error(),
+            at(&fetch.not_before)
+        ),
+        _ => format!("waits until {}", at(&fetch.not_before)),
+    };
+    format!(
+        "asked Stripe about {} {}, because {why}: {came}",
+        clean(&fetch.kind),
+        clean(&fetch.id)
+    )
 }
 
 /// Why nothing follows.

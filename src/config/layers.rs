@@ -200,6 +200,7 @@ impl Layers {
             ["stripe", "endpoints", name, field] if is_endpoint_name(name) => match *field {
                 "secrets" => Some(Kind::List),
                 "account" => Some(Kind::Text),
+                "livemode" => Some(Kind::Flag),
                 _ => None,
             },
             ["sales", "high_value", code] | ["money", "exponents", code] if is_currency(code) => {
@@ -218,8 +219,8 @@ impl Layers {
     /// What could have been meant.
     fn hint(&self, key: &str) -> String {
         if key.starts_with("stripe.endpoints.") {
-            return "an endpoint is [stripe.endpoints.NAME] with `secrets` and `account`, its name made of a-z, 0-9, _ \
-                    and -"
+            return "an endpoint is [stripe.endpoints.NAME] with `secrets`, `account` and `livemode`, its name made of \
+                    a-z, 0-9, _ and -"
                 .to_owned();
         }
         if key.starts_with("money.exponents") || key.starts_with("sales.high_value.") {

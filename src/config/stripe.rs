@@ -53,4 +53,7 @@ pub struct EndpointConfig {
     /// The account of events that name none.
     #[serde(default, deserialize_with = "values::optional")]
     pub account: Option<String>,
+    /// The mode of the events that are worked on here; without one, either.
+    #[serde(default)]
+    pub livemode: Option<bool>,
 }

@@ -1,7 +1,8 @@
 //! Deliveries that were committed a short while ago, so that a repetition is answered without a write.
 //!
 //! Stripe repeats a delivery whose answer came late, byte for byte. Only such a repetition is recognized: the key is
-//! made of the event's id and of the whole body. It is noted after the commit and never before, and under the name of
+//! made of the endpoint, the event's id and the whole body (at another endpoint the same bytes may be for another account,
+//! or wanted where they were not). It is noted after the commit and never before, and under the name of
 //! the database that has it: what is remembered here must be true for as long as it is remembered.
 
 use std::sync::Arc;
@@ -79,11 +80,11 @@ impl Recent {
     }
 
     /// Looks a delivery up; costs at most one short time limit.
-    pub async fn look_up(&self, event: &str, body: &[u8]) -> Lookup {
+    pub async fn look_up(&self, endpoint: &str, event: &str, body: &[u8]) -> Lookup {
         let Some(memory) = &self.0 else {
             return Lookup::Unknown(Note(None));
         };
-        let key = key(event, body);
+        let key = key(endpoint, event, body);
         let mut question = redis::pipe();
         question.exists(memory.redis.key("seen", &hex::encode(key)));
         match memory.redis.ask(&question).await {
@@ -114,9 +115,10 @@ impl Writer {
     }
 }
 
-fn key(event: &str, body: &[u8]) -> Key {
-    // The hash of the body has one length, so no id can run into it.
+fn key(endpoint: &str, event: &str, body: &[u8]) -> Key {
+    // Hashes have one length, so no name can run into an id, and no id into the body.
     Sha256::new()
+        .chain_update(Sha256::digest(endpoint))
         .chain_update(event)
         .chain_update(Sha256::digest(body))
         .finalize()
@@ -128,10 +130,12 @@ mod tests {
     use super::key;
 
     #[test]
-    fn a_key_is_made_of_the_id_and_of_every_byte() {
-        let one = key("evt_1", b"{\"id\":\"evt_1\"}");
-        assert_eq!(one, key("evt_1", b"{\"id\":\"evt_1\"}"));
-        assert_ne!(one, key("evt_2", b"{\"id\":\"evt_1\"}"));
-        assert_ne!(one, key("evt_1", b"{\"id\":\"evt_1\"} "));
+    fn a_key_is_made_of_endpoint_id_and_every_byte() {
+        let one = key("eu", "evt_1", b"{\"id\":\"evt_1\"}");
+        assert_eq!(one, key("eu", "evt_1", b"{\"id\":\"evt_1\"}"));
+        assert_ne!(one, key("us", "evt_1", b"{\"id\":\"evt_1\"}"));
+        assert_ne!(one, key("eu", "evt_2", b"{\"id\":\"evt_1\"}"));
+        assert_ne!(one, key("eu", "evt_1", b"{\"id\":\"evt_1\"} "));
+        assert_ne!(key("a", "b", b""), key("", "ab", b""));
     }
 }

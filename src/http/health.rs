@@ -26,6 +26,7 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const EVENTS: &[&str] = &["pending", "applied", "retrying", "dead"];
 const STAGES: &[&str] = &["apply", "follow_up"];
 const RUNS: &[&str] = &["waiting", "running", "deferred"];
+const FETCHES: &[&str] = &["pending", "denied", "given_up"];
 const MESSAGES: &[&str] = &["pending", "sending", "unknown", "held", "failed"];
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -140,6 +141,13 @@ fn gauges(census: &Census) -> String {
         "Messages that are not over or need a person, by status.",
         ("status", MESSAGES),
         &census.messages,
+    );
+    gauge(
+        &mut text,
+        "billhook_fetches",
+        "Questions to Stripe's API that are not answered, by status; `denied` lacks a permission.",
+        ("status", FETCHES),
+        &census.fetches,
     );
     text
 }

@@ -38,7 +38,7 @@ use self::quiet::Quiet;
 use crate::clock::Clock;
 use crate::hints::Hints;
 use crate::ids::IdSource;
-use crate::inbox::{Admission, Inbox, Room};
+use crate::inbox::{Admission, Inbox, Receiver, Room};
 use crate::store::Store;
 use crate::stripe::signature::SigningSecrets;
 
@@ -47,8 +47,8 @@ use crate::stripe::signature::SigningSecrets;
 pub struct Endpoint {
     /// Its signing secrets; several while one is rolled.
     pub secrets: SigningSecrets,
-    /// The account of events that name none.
-    pub account: Option<String>,
+    /// What it says of the events that come through it.
+    pub receiver: Receiver,
 }
 
 /// What one request may cost.

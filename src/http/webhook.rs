@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::{App, Endpoint};
 use crate::clock::Timestamp;
-use crate::inbox::{InboxError, NoRoom, Share};
+use crate::inbox::{InboxError, NoRoom, Receiver, Share};
 use crate::store::{Accepted, Delivery};
 use crate::stripe::event::{Event, EventError};
 use crate::stripe::signature::{SignatureError, verify};
@@ -46,13 +46,10 @@ async fn receive(
         event,
         body: Bounded { bytes: body, share },
         endpoint,
-        endpoint_account,
+        receiver,
         received_at,
     } = verified;
-    let (account, ignored) = app
-        .state
-        .admission
-        .judge(&event, endpoint_account.as_deref());
+    let (account, ignored) = app.state.admission.judge(&event, &receiver);
     let id = event.id.clone();
     let delivery = Delivery {
         event,
@@ -103,7 +100,7 @@ struct VerifiedEvent {
     event: Event,
     body: Bounded,
     endpoint: String,
-    endpoint_account: Option<String>,
+    receiver: Receiver,
     received_at: Timestamp,
 }
 
@@ -143,7 +140,7 @@ impl FromRequest<Arc<App>> for VerifiedEvent {
             } else {
                 name
             },
-            endpoint_account: endpoint.account.clone(),
+            receiver: endpoint.receiver.clone(),
             received_at,
         })
     }

@@ -1,10 +1,11 @@
 //! Which events are worked on: everything that is signed is stored, and this says what is only stored.
 
 use crate::guardrails::mandatory::rule_of;
-use crate::stripe::event::Event;
+use crate::store::Reach;
+use crate::stripe::event::{Event, is_thin};
 
 /// The account of an event that names none, received by an endpoint that names none.
-const OWN_ACCOUNT: &str = "self";
+pub const OWN_ACCOUNT: &str = "self";
 
 /// What the configuration lets in.
 #[derive(Debug, Clone)]
@@ -15,27 +16,47 @@ pub struct Admission {
     pub accept_testmode: bool,
     /// The accounts whose events are worked on; empty for all.
     pub accounts: Vec<String>,
+    /// Which thin events can be fetched.
+    pub reach: Reach,
+}
+
+/// What Stripe sends to try out an event destination.
+const PING: &str = "v2.core.event_destination.ping";
+
+/// What the way by which an event came says of it. The default says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Receiver {
+    /// The account of events that name none.
+    pub account: Option<String>,
+    /// The mode of the events that are worked on.
+    pub livemode: Option<bool>,
 }
 
 impl Admission {
     /// The account an event belongs to, and why nobody will work on it, if so.
-    pub fn judge(&self, event: &Event, endpoint_account: Option<&str>) -> (String, Option<String>) {
+    pub fn judge(&self, event: &Event, receiver: &Receiver) -> (String, Option<String>) {
         let account = event
-            .account
-            .as_deref()
-            .or(endpoint_account)
+            .owner()
+            .or(receiver.account.as_deref())
             .unwrap_or(OWN_ACCOUNT)
             .to_owned();
-        let ignored = self.reason(event, &account);
+        let ignored = self.reason(event, &account, receiver);
         (account, ignored)
     }
 
-    fn reason(&self, event: &Event, account: &str) -> Option<String> {
+    fn reason(&self, event: &Event, account: &str, receiver: &Receiver) -> Option<String> {
         let foreign = !self.accounts.is_empty()
             && account != OWN_ACCOUNT
             && !self.accounts.iter().any(|own| own == account);
         if foreign {
             return Some(format!("account {account} is not among `stripe.accounts`"));
+        }
+        // Live endpoints of connected accounts receive test events, too (docs.stripe.com/connect/webhooks).
+        if let Some(livemode) = receiver.livemode.filter(|mode| *mode != event.livemode) {
+            let mode = if event.livemode { "live" } else { "test" };
+            return Some(format!(
+                "a {mode} event at an endpoint whose `livemode` is {livemode}"
+            ));
         }
         if event.livemode && !self.accept_livemode {
             return Some(
@@ -46,6 +67,17 @@ impl Admission {
             return Some(
                 "test events are not accepted: `stripe.accept_testmode` is false".to_owned(),
             );
+        }
+        if event.kind == PING {
+            return Some(
+                "a ping: Stripe reaches this endpoint, and nothing is to be done".to_owned(),
+            );
+        }
+        if is_thin(&event.kind) {
+            let mode = if event.livemode { "live" } else { "test" };
+            return (!self.reach.covers(event.livemode)).then(|| {
+                format!("a thin event, which only names its object: set STRIPE_SECRET_KEY to a key of {mode} mode to have it fetched")
+            });
         }
         if rule_of(&event.kind).is_none() {
             return Some(format!("nothing handles events of type {}", event.kind));
@@ -64,7 +96,11 @@ mod tests {
     }
 
     fn judged(admission: &Admission, json: &serde_json::Value, endpoint: Option<&str>) -> String {
-        let (account, ignored) = admission.judge(&event(json), endpoint);
+        let receiver = Receiver {
+            account: endpoint.map(str::to_owned),
+            livemode: None,
+        };
+        let (account, ignored) = admission.judge(&event(json), &receiver);
         format!("{account}: {}", ignored.as_deref().unwrap_or("worked on"))
     }
 
@@ -73,6 +109,7 @@ mod tests {
             accept_livemode: true,
             accept_testmode: true,
             accounts: Vec::new(),
+            reach: Reach::Nothing,
         }
     }
 
@@ -92,10 +129,10 @@ mod tests {
 
     #[test]
     fn a_type_that_nobody_handles_is_ignored() {
-        let json = serde_json::json!({"id": "evt_1", "type": "radar.early_fraud_warning.created"});
+        let json = serde_json::json!({"id": "evt_1", "type": "issuing_card.created"});
         assert_eq!(
             judged(&everything(), &json, None),
-            "self: nothing handles events of type radar.early_fraud_warning.created"
+            "self: nothing handles events of type issuing_card.created"
         );
     }
 
@@ -135,5 +172,97 @@ mod tests {
             judged(&admission, &foreign, Some("acct_1")),
             "acct_2: account acct_2 is not among `stripe.accounts`"
         );
+    }
+
+    #[test]
+    fn an_organizations_events_belong_to_the_last_account_of_their_context() {
+        for (context, account, expected) in [
+            (serde_json::json!(null), None, "self"),
+            (serde_json::json!(""), None, "self"),
+            (serde_json::json!("acct_2"), None, "acct_2"),
+            (serde_json::json!("acct_1/acct_2"), None, "acct_2"),
+            (serde_json::json!("acct_1/acct_2/"), None, "acct_2"),
+            (serde_json::json!("/"), None, "self"),
+            (serde_json::json!(["acct_2"]), None, "self"),
+            // Connect names the account itself, and beside it the way there.
+            (serde_json::json!("acct_1/acct_2"), Some("acct_2"), "acct_2"),
+        ] {
+            let json = serde_json::json!({
+                "id": "evt_1", "type": "invoice.paid", "context": context, "account": account,
+            });
+            assert_eq!(
+                judged(&everything(), &json, None),
+                format!("{expected}: worked on"),
+                "{context}"
+            );
+        }
+        let json = serde_json::json!({"id": "evt_1", "type": "invoice.paid", "context": "acct_2"});
+        assert_eq!(
+            judged(&everything(), &json, Some("acct_1")),
+            "acct_2: worked on"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_may_be_for_one_mode() {
+        for (mode, livemode, expected) in [
+            (None, true, None),
+            (None, false, None),
+            (Some(true), true, None),
+            (Some(false), false, None),
+            (
+                Some(true),
+                false,
+                Some("a test event at an endpoint whose `livemode` is true"),
+            ),
+            (
+                Some(false),
+                true,
+                Some("a live event at an endpoint whose `livemode` is false"),
+            ),
+        ] {
+            let receiver = Receiver {
+                account: None,
+                livemode: mode,
+            };
+            let json =
+                serde_json::json!({"id": "evt_1", "type": "invoice.paid", "livemode": livemode});
+            let (_, ignored) = everything().judge(&event(&json), &receiver);
+            assert_eq!(ignored.as_deref(), expected, "{mode:?} {livemode}");
+        }
+    }
+
+    #[test]
+    fn a_thin_event_is_worked_on_where_a_key_reaches_it() {
+        let thin = |kind: &str, livemode: bool| {
+            serde_json::json!({
+                "id": "evt_1", "object": "v2.core.event", "type": kind, "livemode": livemode,
+                "created": "2026-10-01T09:12:33.120Z",
+            })
+        };
+        let meter = "v1.billing.meter.no_meter_found";
+        let without = |mode: &str| {
+            format!(
+                "self: a thin event, which only names its object: set STRIPE_SECRET_KEY to a key of {mode} mode to have it fetched"
+            )
+        };
+        let worked_on = || "self: worked on".to_owned();
+        for (reach, livemode, expected) in [
+            (Reach::Nothing, true, without("live")),
+            (Reach::Nothing, false, without("test")),
+            (Reach::Mode(true), true, worked_on()),
+            (Reach::Mode(true), false, without("test")),
+            (Reach::Either, false, worked_on()),
+        ] {
+            let admission = Admission {
+                reach,
+                ..everything()
+            };
+            assert_eq!(judged(&admission, &thin(meter, livemode), None), expected);
+            assert_eq!(
+                judged(&admission, &thin(PING, livemode), None),
+                "self: a ping: Stripe reaches this endpoint, and nothing is to be done"
+            );
+        }
     }
 }

@@ -180,13 +180,27 @@ impl Store for FakeStore {
         Ok(self.working()?.messages.get(id).cloned())
     }
 
-    async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+    async fn objects(
+        &self,
+        filter: &ObjectFilter,
+        page: &Page,
+    ) -> Result<Listing<ObjectRow>, StoreError> {
+        let ObjectFilter {
+            kind,
+            account,
+            livemode,
+        } = filter;
         self.asked(&format!("objects {kind}"), page)?;
+        let is_of = |o: &&ObjectRow| {
+            account.as_ref().is_none_or(|account| *account == o.account)
+                && livemode.is_none_or(|livemode| livemode == o.livemode)
+        };
         let rows = self
             .held()
             .objects
             .iter()
-            .filter(|o| o.kind == kind)
+            .filter(|o| o.kind == *kind)
+            .filter(is_of)
             .cloned()
             .collect();
         Ok(Listing::new(rows, page.limit))
@@ -328,6 +342,19 @@ impl Store for FakeStore {
     }
 
     async fn settle_message(&self, _: &ClaimedMessage, _: &SendOutcome) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn claim_fetches(
+        &self,
+        _: Option<bool>,
+        _: u32,
+        _: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn end_fetch(&self, _: &ClaimedFetch, _: &FetchEnd) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -17,7 +17,8 @@ statements! {
     /// counts, and what may have left.
     OF_CUSTOMER: "SELECT tried_at AS slot FROM messages WHERE account = $4 AND livemode = $5 AND customer = $6 AND tried_at > $2 AND id <> $1 \
         AND channel = 'email' AND status IN ('sent', 'sending', 'unknown') ORDER BY tried_at DESC LIMIT 1 OFFSET $3";
-    OF_RECIPIENT: "SELECT tried_at AS slot FROM messages WHERE recipient_key = $4 AND purpose IN (SELECT value FROM json_each($5)) AND tried_at > $2 AND id <> $1 \
+    /// Whatever the customer and the account: a person is one person. A test mail uses up no room of a live one.
+    OF_RECIPIENT: "SELECT tried_at AS slot FROM messages WHERE recipient_key = $4 AND livemode = $5 AND purpose IN (SELECT value FROM json_each($6)) AND tried_at > $2 AND id <> $1 \
         AND channel = 'email' AND status IN ('sent', 'sending', 'unknown') ORDER BY tried_at DESC LIMIT 1 OFFSET $3";
     OF_PLAYBOOK: "SELECT tried_at AS slot FROM messages WHERE account = $4 AND livemode = $5 AND playbook = $6 AND tried_at > $2 AND id <> $1 \
         AND channel = 'email' AND status IN ('sent', 'sending', 'unknown') ORDER BY tried_at DESC LIMIT 1 OFFSET $3";
@@ -98,8 +99,7 @@ impl Mail {
         [
             Some(format!("{scope}/playbook/{}", self.playbook)),
             customer.map(|id| format!("{scope}/customer/{id}")),
-            // A person is one person in every account and mode.
-            recipient.map(|key| format!("mails/recipient/{key}")),
+            recipient.map(|key| format!("mails/recipient/{}/{key}", self.livemode)),
         ]
         .into_iter()
         .flatten()
@@ -143,6 +143,7 @@ impl Mail {
                 queue: None,
                 by: vec![
                     Arg::Text(key),
+                    self.livemode.into(),
                     Arg::Owned(list(failures.map(Purpose::as_str))),
                 ],
             });

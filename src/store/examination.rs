@@ -42,6 +42,10 @@ pub struct Examination {
     pub untold: u64,
     /// How far the events of every account are complete.
     pub backfills: Vec<BackfillRecord>,
+    /// Questions to Stripe that nobody asks any more.
+    pub given_up: u64,
+    /// What the key lacks that some question needs.
+    pub denied: Option<String>,
 }
 
 impl SqlStore {
@@ -85,6 +89,8 @@ impl SqlStore {
             no_channel,
             untold,
             backfills: self.list_backfills().await?,
+            given_up: self.open_questions().await?.remove("given_up").unwrap_or(0),
+            denied: self.denial().await?,
         })
     }
 }

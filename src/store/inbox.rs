@@ -1,12 +1,12 @@
 //! Taking deliveries in, and handing events out to be applied.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-
-use super::database::{Arg, args, list, statements};
+use self::rows::{admissions, arrivals, bodies, envelopes};
+use super::database::{args, list, statements};
 use super::error::StoreError;
 use super::records::{Accepted, ClaimedEvent, Delivery, Failure, Retried};
 use super::sql_store::SqlStore;
@@ -39,6 +39,14 @@ statements! {
         postgres: "UPDATE events SET not_before = CASE WHEN status IN ('applied', 'done') THEN 0 ELSE not_before END, \
         status = CASE WHEN status IN ('applied', 'done') THEN 'pending' ELSE status END \
         WHERE id = ANY (ARRAY(SELECT id FROM events WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id FOR UPDATE))";
+    /// An event that nobody wanted where it came first (another mode, a foreign account, a type that nothing handled yet),
+    /// and that is wanted where it comes now. It counts as received now: what follows from it must not take it for fresh.
+    ADMIT: "UPDATE events SET status = 'pending', last_error = NULL, account = now.account, endpoint = now.endpoint, received_at = now.received_at, lane = now.lane \
+        FROM (SELECT value->>'id' AS id, value->>'account' AS account, value->>'endpoint' AS endpoint, value->>'received_at' AS received_at, value->>'lane' AS lane FROM json_each($1)) AS now \
+        WHERE events.id = now.id AND events.status = 'ignored'",
+        postgres: "UPDATE events SET status = 'pending', last_error = NULL, account = now.account, endpoint = now.endpoint, received_at = now.received_at, lane = now.lane \
+        FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[]) AS now (id, account, endpoint, received_at, lane) \
+        WHERE events.id = now.id AND events.id = ANY (ARRAY(SELECT id FROM events WHERE id = ANY ($1) AND status = 'ignored' ORDER BY id FOR UPDATE))";
     BACKLOG: "SELECT count(*) AS n FROM (SELECT 1 AS one FROM events WHERE status IN ('pending', 'retrying') LIMIT $1) AS bounded";
     /// An array, because PostgreSQL may run a subquery of `IN` more than once, and would then claim over the limit. A
     /// body's length is known without reading the body.
@@ -105,7 +113,11 @@ impl SqlStore {
         let mut firsts: BTreeMap<&str, &Delivery> = BTreeMap::new();
         let mut shapes: BTreeMap<(&str, &str), &Delivery> = BTreeMap::new();
         for delivery in batch {
-            firsts.entry(&delivery.event.id).or_insert(delivery);
+            let first = firsts.entry(&delivery.event.id).or_insert(delivery);
+            if first.ignored.is_some() && delivery.ignored.is_none() {
+                // Two endpoints have it, and only the other one wants it.
+                *first = delivery;
+            }
             let version = delivery.event.api_version.as_deref().unwrap_or_default();
             shapes
                 .entry((&delivery.event.id, version))
@@ -137,6 +149,11 @@ impl SqlStore {
         let again = list(reshaped.difference(&inserted).map(String::as_str));
         if reshaped.difference(&inserted).next().is_some() {
             tx.run(&REOPEN, args![&again]).await?;
+        }
+        let wanted = |d: &&Delivery| d.ignored.is_none() && !inserted.contains(&d.event.id);
+        let wanted: Vec<&Delivery> = firsts.into_iter().filter(wanted).collect();
+        if !wanted.is_empty() {
+            tx.run(&ADMIT, &admissions(&wanted, sqlite)).await?;
         }
         tx.commit().await?;
         // Of several deliveries of one new event in this batch, the first is the accepted one.
@@ -279,105 +296,4 @@ impl SqlStore {
         tx.commit().await?;
         Ok(Retried::Retrying)
     }
-}
-
-fn status(delivery: &Delivery) -> &'static str {
-    if delivery.ignored.is_some() {
-        "ignored"
-    } else {
-        "pending"
-    }
-}
-
-fn envelopes(rows: &[&Delivery], sqlite: bool) -> Vec<Arg<'static>> {
-    if sqlite {
-        let json: Vec<Value> = rows
-            .iter()
-            .map(|d| {
-                json!({
-                    "id": d.event.id, "account": d.account, "livemode": i64::from(d.event.livemode), "type": d.event.kind,
-                    "api_version": d.event.api_version, "endpoint": d.endpoint, "created": d.event.created.0,
-                    "received_at": d.received_at.0, "customer": d.event.customer(), "object": d.event.object_id(),
-                    "lane": lane(&d.account, d.event.livemode, &d.event), "status": status(d), "ignored": d.ignored,
-                })
-            })
-            .collect();
-        return vec![Arg::Owned(Value::Array(json).to_string())];
-    }
-    let texts = |of: &dyn Fn(&Delivery) -> String| Arg::Texts(rows.iter().map(|d| of(d)).collect());
-    let maybe = |of: &dyn Fn(&Delivery) -> Option<String>| {
-        Arg::OptTexts(rows.iter().map(|d| of(d)).collect())
-    };
-    let ints = |of: &dyn Fn(&Delivery) -> i64| Arg::Ints(rows.iter().map(|d| of(d)).collect());
-    vec![
-        texts(&|d| d.event.id.clone()),
-        texts(&|d| d.account.clone()),
-        ints(&|d| i64::from(d.event.livemode)),
-        texts(&|d| d.event.kind.clone()),
-        maybe(&|d| d.event.api_version.clone()),
-        texts(&|d| d.endpoint.clone()),
-        ints(&|d| d.event.created.0),
-        ints(&|d| d.received_at.0),
-        maybe(&|d| d.event.customer().map(str::to_owned)),
-        maybe(&|d| d.event.object_id().map(str::to_owned)),
-        texts(&|d| lane(&d.account, d.event.livemode, &d.event)),
-        texts(&|d| status(d).to_owned()),
-        maybe(&|d| d.ignored.clone()),
-    ]
-}
-
-fn bodies<'a>(rows: &[&Delivery], blob: &'a [u8], sqlite: bool) -> Vec<Arg<'a>> {
-    if sqlite {
-        // SQLite counts bytes of a blob from 1.
-        let mut offset = 1;
-        let json: Vec<Value> = rows
-            .iter()
-            .map(|d| {
-                let row = json!({
-                    "id": d.event.id, "api_version": d.event.api_version, "received_at": d.received_at.0,
-                    "offset": offset, "length": d.body.len(),
-                });
-                offset += d.body.len();
-                row
-            })
-            .collect();
-        return vec![Arg::Owned(Value::Array(json).to_string()), Arg::Bytes(blob)];
-    }
-    vec![
-        Arg::Texts(rows.iter().map(|d| d.event.id.clone()).collect()),
-        Arg::Texts(
-            rows.iter()
-                .map(|d| d.event.api_version.clone().unwrap_or_default())
-                .collect(),
-        ),
-        Arg::Ints(rows.iter().map(|d| d.received_at.0).collect()),
-        Arg::Blobs(rows.iter().map(|d| d.body.clone()).collect()),
-    ]
-}
-
-fn arrivals(rows: &[&Delivery], sqlite: bool) -> Vec<Arg<'static>> {
-    let sha256 = |d: &Delivery| hex::encode(Sha256::digest(&d.body));
-    if sqlite {
-        let json: Vec<Value> = rows
-            .iter()
-            .map(|d| {
-                json!({
-                    "id": d.event.id, "endpoint": d.endpoint, "api_version": d.event.api_version,
-                    "received_at": d.received_at.0, "sha256": sha256(d),
-                })
-            })
-            .collect();
-        return vec![Arg::Owned(Value::Array(json).to_string())];
-    }
-    vec![
-        Arg::Texts(rows.iter().map(|d| d.event.id.clone()).collect()),
-        Arg::Texts(rows.iter().map(|d| d.endpoint.clone()).collect()),
-        Arg::Texts(
-            rows.iter()
-                .map(|d| d.event.api_version.clone().unwrap_or_default())
-                .collect(),
-        ),
-        Arg::Ints(rows.iter().map(|d| d.received_at.0).collect()),
-        Arg::Texts(rows.iter().map(|d| sha256(d)).collect()),
-    ]
 }

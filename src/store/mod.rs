@@ -11,6 +11,7 @@ mod caps;
 pub(crate) mod database;
 mod error;
 mod examination;
+mod fetches;
 mod finish;
 mod inbox;
 mod migrations;
@@ -37,6 +38,7 @@ use async_trait::async_trait;
 pub use backfill::{BackfillRecord, ClaimedBackfill, Gap, Progress};
 pub use error::StoreError;
 pub use examination::Examination;
+pub use fetches::{ClaimedFetch, FetchEnd, FetchRecord, Reach, Reason};
 pub use notices::{Line, Notices};
 pub use observe::{Observation, Observed};
 pub use records::*;
@@ -70,6 +72,8 @@ pub struct Policy {
     pub tells_application: bool,
     /// How long a customer keeps access while past due.
     pub access_grace: Duration,
+    /// Which events Stripe can be asked about.
+    pub reach: Reach,
 }
 
 impl Policy {
@@ -181,6 +185,15 @@ pub trait Store: Send + Sync {
         id: &str,
         resolution: Resolution,
     ) -> Result<Resolved, StoreError>;
+    /// Claims questions to Stripe that are due, of one mode or of both, under a lease.
+    async fn claim_fetches(
+        &self,
+        livemode: Option<bool>,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError>;
+    /// Commits what came of a question. An answer that left it open is asked for once more.
+    async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError>;
     /// A customer's payment intents, newest first.
     async fn payment_history(
         &self,
@@ -214,7 +227,11 @@ pub trait Store: Send + Sync {
     /// One message as rendered.
     async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError>;
     /// Lists object rows of a kind, newest first.
-    async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError>;
+    async fn objects(
+        &self,
+        filter: &ObjectFilter,
+        page: &Page,
+    ) -> Result<Listing<ObjectRow>, StoreError>;
     /// The rows of a kind with this id: several where accounts or modes share it.
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError>;
     /// Counts that `/metrics` and the demo show.

@@ -9,7 +9,8 @@ use super::database::{Row, args, statements};
 use super::error::StoreError;
 use super::shown::rows::{event, json as shown, message, run, tool_call};
 use super::shown::{
-    EventFilter, EventRecord, Listing, MessageRecord, ObjectRow, Page, RunRecord, ToolCallRecord,
+    EventFilter, EventRecord, Listing, MessageRecord, ObjectFilter, ObjectRow, Page, RunRecord,
+    ToolCallRecord,
 };
 use super::sql_store::SqlStore;
 use super::waits::Moment;
@@ -20,19 +21,19 @@ use crate::stripe::event::Event;
 
 statements! {
     EVENTS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
-        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 ORDER BY received_at DESC, id DESC LIMIT $4";
+        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND (CAST($5 AS TEXT) IS NULL OR account = $5) AND (CAST($6 AS BIGINT) IS NULL OR livemode = $6) ORDER BY received_at DESC, id DESC LIMIT $4";
     EVENTS_OF_STATUS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
-        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND status = $5 AND (CAST($6 AS TEXT) IS NULL OR customer = $6) ORDER BY received_at DESC, id DESC LIMIT $4";
+        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND status = $5 AND (CAST($6 AS TEXT) IS NULL OR customer = $6) AND (CAST($7 AS TEXT) IS NULL OR account = $7) AND (CAST($8 AS BIGINT) IS NULL OR livemode = $8) ORDER BY received_at DESC, id DESC LIMIT $4";
     /// The same, with the list of a partial index word for word: SQLite uses the index for nothing else. What waits is in
     /// another order there and is sorted; `+ 0` keeps SQLite from walking all that is over instead.
     EVENTS_UNAPPLIED: "SELECT * FROM events WHERE (received_at + 0, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
-        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND status IN ('pending', 'retrying') AND status = $5 AND (CAST($6 AS TEXT) IS NULL OR customer = $6) \
+        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND status IN ('pending', 'retrying') AND status = $5 AND (CAST($6 AS TEXT) IS NULL OR customer = $6) AND (CAST($7 AS TEXT) IS NULL OR account = $7) AND (CAST($8 AS BIGINT) IS NULL OR livemode = $8) \
         ORDER BY received_at + 0 DESC, id DESC LIMIT $4";
     EVENTS_UNDONE: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
         AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND status IN ('dead', 'retrying', 'applied', 'ignored') AND status = $5 \
-        AND (CAST($6 AS TEXT) IS NULL OR customer = $6) ORDER BY received_at DESC, id DESC LIMIT $4";
+        AND (CAST($6 AS TEXT) IS NULL OR customer = $6) AND (CAST($7 AS TEXT) IS NULL OR account = $7) AND (CAST($8 AS BIGINT) IS NULL OR livemode = $8) ORDER BY received_at DESC, id DESC LIMIT $4";
     EVENTS_OF_CUSTOMER: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
-        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND customer = $5 ORDER BY received_at DESC, id DESC LIMIT $4";
+        AND (CAST($2 AS TEXT) IS NULL OR type = $2) AND created >= $3 AND customer = $5 AND (CAST($6 AS TEXT) IS NULL OR account = $6) AND (CAST($7 AS BIGINT) IS NULL OR livemode = $7) ORDER BY received_at DESC, id DESC LIMIT $4";
     EVENT: "SELECT * FROM events WHERE id = $1";
     BODY: "SELECT body FROM bodies WHERE event = $1 ORDER BY received_at, api_version LIMIT 1";
     DELIVERIES: "SELECT endpoint, api_version, received_at, body_sha256 FROM deliveries WHERE event = $1 ORDER BY id LIMIT 100";
@@ -56,9 +57,13 @@ statements! {
         AND status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied') AND status = $2 ORDER BY created_at DESC, id DESC LIMIT $3";
     MESSAGE: "SELECT * FROM messages WHERE id = $1";
     MESSAGES_OF_OCCURRENCE: "SELECT * FROM messages WHERE run IN (SELECT id FROM runs WHERE occurrence = $1) ORDER BY created_at, id";
-    OBJECTS: "SELECT * FROM objects WHERE kind = $2 AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM objects WHERE kind = $2 AND id = $1), coalesce($1, '~')) \
+    OBJECTS: "SELECT * FROM objects WHERE kind = $2 AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM objects WHERE kind = $2 AND id = $1 AND (CAST($4 AS TEXT) IS NULL OR account = $4) AND (CAST($5 AS BIGINT) IS NULL OR livemode = $5)), coalesce($1, '~')) \
+        AND (CAST($4 AS TEXT) IS NULL OR account = $4) AND (CAST($5 AS BIGINT) IS NULL OR livemode = $5) ORDER BY created DESC, id DESC LIMIT $3";
+    OBJECTS_OF_ACCOUNT: "SELECT * FROM objects WHERE account = $4 AND livemode = $5 AND kind = $2 \
+        AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM objects WHERE account = $4 AND livemode = $5 AND kind = $2 AND id = $1), coalesce($1, '~')) \
         ORDER BY created DESC, id DESC LIMIT $3";
     OBJECT: "SELECT * FROM objects WHERE kind = $1 AND id = $2 ORDER BY account, livemode";
+    /// An order's own id is one of its aliases, too: what is an id in one account may be an alias in another.
     ORDER_BY_ALIAS: "SELECT o.* FROM order_aliases a JOIN objects o ON o.account = a.account AND o.livemode = a.livemode AND o.kind = 'order' AND o.id = a.order_id \
         WHERE a.alias = $1 ORDER BY o.account, o.livemode";
     HOLDS: "SELECT owner, reason, placed_at, ends_at FROM holds WHERE account = $1 AND livemode = $2 AND released_at IS NULL AND ends_at > $4 AND (order_id = $3 \
@@ -78,6 +83,7 @@ impl SqlStore {
     ) -> Result<Listing<EventRecord>, StoreError> {
         let from = filter.created_from.unwrap_or(Timestamp(i64::MIN));
         let (after, kind, limit) = (&page.starting_after, &filter.event_type, rows_for(page));
+        let (account, livemode) = (&filter.account, filter.livemode.map(i64::from));
         let rows = match (&filter.status, &filter.customer) {
             (Some(status), customer) => {
                 let sql = match status.as_str() {
@@ -86,20 +92,25 @@ impl SqlStore {
                     _ => &EVENTS_OF_STATUS,
                 };
                 self.db
-                    .rows(sql, args![after, kind, from, limit, status, customer])
+                    .rows(
+                        sql,
+                        args![
+                            after, kind, from, limit, status, customer, account, livemode
+                        ],
+                    )
                     .await?
             }
             (None, Some(customer)) => {
                 self.db
                     .rows(
                         &EVENTS_OF_CUSTOMER,
-                        args![after, kind, from, limit, customer],
+                        args![after, kind, from, limit, customer, account, livemode],
                     )
                     .await?
             }
             (None, None) => {
                 self.db
-                    .rows(&EVENTS, args![after, kind, from, limit])
+                    .rows(&EVENTS, args![after, kind, from, limit, account, livemode])
                     .await?
             }
         };
@@ -154,6 +165,7 @@ impl SqlStore {
                 "rule": row.text("rule")?,
             }));
         }
+        event.fetches = self.questions_of(&event, found.opt_text("object")?).await?;
         if let Some(occurrence) = &event.occurrence
             && let Some(row) = self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?
         {
@@ -294,13 +306,17 @@ impl SqlStore {
 
     pub(super) async fn list_objects(
         &self,
-        kind: &str,
+        filter: &ObjectFilter,
         page: &Page,
     ) -> Result<Listing<ObjectRow>, StoreError> {
-        let rows = self
-            .db
-            .rows(&OBJECTS, args![&page.starting_after, kind, rows_for(page)])
-            .await?;
+        let (after, kind, limit) = (&page.starting_after, &filter.kind, rows_for(page));
+        let livemode = filter.livemode.map(i64::from);
+        let sql = match (&filter.account, livemode) {
+            (Some(_), Some(_)) => &OBJECTS_OF_ACCOUNT,
+            _ => &OBJECTS,
+        };
+        let asked = args![after, kind, limit, &filter.account, livemode];
+        let rows = self.db.rows(sql, asked).await?;
         let mut objects = Vec::with_capacity(rows.len());
         for row in &rows {
             objects.push(self.object_row(row).await?);
@@ -313,10 +329,10 @@ impl SqlStore {
         kind: &str,
         id: &str,
     ) -> Result<Vec<ObjectRow>, StoreError> {
-        let mut rows = self.db.rows(&OBJECT, args![kind, id]).await?;
-        if rows.is_empty() && kind == "order" {
-            rows = self.db.rows(&ORDER_BY_ALIAS, args![id]).await?;
-        }
+        let rows = match kind {
+            "order" => self.db.rows(&ORDER_BY_ALIAS, args![id]).await?,
+            _ => self.db.rows(&OBJECT, args![kind, id]).await?,
+        };
         let mut objects = Vec::with_capacity(rows.len());
         for row in &rows {
             objects.push(self.object_row(row).await?);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::fetches::FetchRecord;
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::Superseded;
 
@@ -53,8 +54,23 @@ pub struct EventFilter {
     pub status: Option<String>,
     /// Of this customer.
     pub customer: Option<String>,
+    /// Of this account.
+    pub account: Option<String>,
+    /// Of this mode.
+    pub livemode: Option<bool>,
     /// Created at this moment or later.
     pub created_from: Option<Timestamp>,
+}
+
+/// Which objects.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectFilter {
+    /// Of this kind: Stripe's object name, or `order`.
+    pub kind: String,
+    /// Of this account.
+    pub account: Option<String>,
+    /// Of this mode.
+    pub livemode: Option<bool>,
 }
 
 /// Where an event can be.
@@ -112,6 +128,8 @@ pub struct EventRecord {
     pub deliveries: Vec<Value>,
     /// What it changed.
     pub changes: Vec<Value>,
+    /// What Stripe was asked about its object.
+    pub fetches: Vec<FetchRecord>,
     /// The run that it led or joined; of several the one that is not over.
     pub run: Option<RunRecord>,
     /// Its runs' calls.
@@ -270,6 +288,8 @@ pub struct Census {
     pub runs: BTreeMap<String, u64>,
     /// Messages by status, those that are over left out.
     pub messages: BTreeMap<String, u64>,
+    /// Questions to Stripe that are not answered, by status.
+    pub fetches: BTreeMap<String, u64>,
     /// Whether anything can still be done now: nothing claimed, due or waiting for its window.
     pub idle: bool,
 }

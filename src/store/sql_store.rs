@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
-    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
-    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, Finish,
-    Listing, MessageRecord, NewStep, ObjectRow, Observation, Observed, Page, Policy, Progress,
-    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
-    ToolCallRecord,
+    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
+    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
+    Finish, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page,
+    Policy, Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome,
+    Store, ToolCallRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -34,6 +34,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
     ("caps", super::caps::ALL),
+    ("fetches", super::fetches::ALL),
     ("read", super::read::ALL),
     ("standing", super::standing::ALL),
     ("summary", super::summary::ALL),
@@ -242,6 +243,17 @@ impl Store for SqlStore {
     ) -> Result<Resolved, StoreError> {
         self.resolve(id, resolution).await
     }
+    async fn claim_fetches(
+        &self,
+        livemode: Option<bool>,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedFetch>, StoreError> {
+        self.claim_questions(livemode, limit, lease).await
+    }
+    async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError> {
+        self.end_question(fetch, end).await
+    }
     async fn payment_history(
         &self,
         account: &str,
@@ -283,8 +295,12 @@ impl Store for SqlStore {
     async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {
         self.read_message(id).await
     }
-    async fn objects(&self, kind: &str, page: &Page) -> Result<Listing<ObjectRow>, StoreError> {
-        self.list_objects(kind, page).await
+    async fn objects(
+        &self,
+        filter: &ObjectFilter,
+        page: &Page,
+    ) -> Result<Listing<ObjectRow>, StoreError> {
+        self.list_objects(filter, page).await
     }
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError> {
         self.read_object(kind, id).await

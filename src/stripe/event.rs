@@ -13,6 +13,15 @@ use crate::stripe::text::{MAX_ID_CHARS, clip, fits_an_id, remove_nul};
 /// The last second of the year 9999: no event is created later, and a time beyond it would stay the newest for ever.
 const LAST_SECOND: i64 = 253_402_300_799;
 
+/// What a thin event calls itself.
+pub const THIN: &str = "v2.core.event";
+
+/// Whether events of this type are thin: they only name what they are about. Types of others have no version in front
+/// (docs.stripe.com/event-destinations#thin-events).
+pub fn is_thin(event_type: &str) -> bool {
+    event_type.starts_with("v1.") || event_type.starts_with("v2.")
+}
+
 /// One Stripe event, as one delivery of it shows it.
 ///
 /// Two deliveries of one id may differ in everything but `id` and `kind`: each endpoint has its own API version.
@@ -30,7 +39,7 @@ pub struct Event {
     pub api_version: Option<String>,
     /// The connected account it belongs to; `None` for the endpoint's own.
     pub account: Option<String>,
-    /// The context that an answering API call would name.
+    /// What an answering API call has to send as `Stripe-Context`: a path of accounts, `acct_1` or `acct_1/acct_2`.
     pub context: Option<String>,
     /// The API request that caused it.
     pub request_id: Option<String>,
@@ -106,7 +115,7 @@ impl Event {
                 .unwrap_or(false),
             api_version: text(envelope.get("api_version")),
             account: account(envelope.get("account"))?,
-            context: text(envelope.get("context")),
+            context: context(envelope.get("context"))?,
             request_id: request_id(&envelope),
             object,
             previous,
@@ -128,6 +137,21 @@ impl Event {
         self.object = Value::Object(kept);
         self.previous = None;
         self
+    }
+
+    /// The account that the event says it belongs to; `None` for the endpoint's own.
+    ///
+    /// Connect names it in `account`. An organization's endpoint gets events of many accounts, which name theirs in
+    /// `context` only: a path from the key's own account down, whose last part is the one that the event comes from
+    /// (docs.stripe.com/context, docs.stripe.com/changelog/basil/2025-04-30/additional-context-organization-events).
+    pub fn owner(&self) -> Option<&str> {
+        let path = || {
+            self.context
+                .as_deref()?
+                .rsplit('/')
+                .find(|part| !part.is_empty())
+        };
+        self.account.as_deref().or_else(path)
     }
 
     /// The id of the object that the event is about; `invoice.upcoming` has none.
@@ -158,7 +182,7 @@ impl Event {
 fn check_object(object: Option<&Value>) -> Result<(), EventError> {
     match object {
         None | Some(Value::Null) => Ok(()),
-        Some(Value::String(name)) if name == "event" || name == "v2.core.event" => Ok(()),
+        Some(Value::String(name)) if name == "event" || name == THIN => Ok(()),
         Some(other) => Err(EventError::NotAnEvent {
             found: clip(&other.to_string(), 60).to_owned(),
         }),
@@ -180,6 +204,16 @@ fn account(value: Option<&Value>) -> Result<Option<String>, EventError> {
             Err(EventError::TooLong { field: "account" })
         }
         value => Ok(reference(value).id().map(str::to_owned)),
+    }
+}
+
+/// Like an account: of a clipped path the last part would be another account.
+fn context(value: Option<&Value>) -> Result<Option<String>, EventError> {
+    match value.and_then(Value::as_str) {
+        Some(text) if !text.is_empty() && !fits_an_id(text) => {
+            Err(EventError::TooLong { field: "context" })
+        }
+        text => Ok(text.filter(|text| !text.is_empty()).map(str::to_owned)),
     }
 }
 

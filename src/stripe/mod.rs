@@ -9,6 +9,7 @@ pub mod event;
 pub mod links;
 pub mod order_reference;
 pub mod reference;
+pub mod resource;
 pub mod signature;
 pub mod text;
 pub mod view;

@@ -6,6 +6,7 @@
 
 mod apply;
 mod decide;
+mod fetch;
 mod follow_up;
 mod journal;
 mod lanes;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::hints::{Bell, Doorbell};
 use crate::retry::RetryPolicy;
 use crate::store::{Store, StoreError};
+use crate::stripe::api::StripeApi;
 
 /// How a worker works.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +46,7 @@ pub struct Pace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Apply,
+    Fetch,
     Schedule,
 }
 
@@ -51,6 +54,7 @@ impl Stage {
     fn as_str(self) -> &'static str {
         match self {
             Self::Apply => "apply",
+            Self::Fetch => "fetch",
             Self::Schedule => "schedule",
         }
     }
@@ -73,6 +77,8 @@ pub struct Worker {
     pace: Pace,
     /// Rings when something was stored that may be due, and is rung when a run has put messages into the outbox.
     doorbell: Doorbell,
+    /// Who may be asked what events leave open.
+    api: Option<StripeApi>,
 }
 
 /// The longest pause after a look that failed: nobody rings again for what it did not find.
@@ -96,7 +102,14 @@ impl Worker {
             deciding,
             pace,
             doorbell,
+            api: None,
         }
+    }
+
+    /// The same worker, which asks Stripe what events leave open.
+    #[must_use]
+    pub fn asking(self, api: Option<StripeApi>) -> Self {
+        Self { api, ..self }
     }
 
     /// Works until `soft`, then finishes what it holds; at `cut` it gives back what it has not finished.
@@ -104,6 +117,7 @@ impl Worker {
         let stop = Stop { soft, cut };
         tokio::join!(
             self.repeat(Stage::Apply, &stop),
+            self.repeat(Stage::Fetch, &stop),
             self.repeat(Stage::Schedule, &stop),
             self.work_lanes(&stop),
         );
@@ -116,6 +130,7 @@ impl Worker {
             bell.forget();
             let step = match stage {
                 Stage::Apply => self.apply_until(stop).await,
+                Stage::Fetch => self.fetch_until(stop).await,
                 Stage::Schedule => self.promote_due().await,
             };
             let pause = match step {
@@ -132,7 +147,7 @@ impl Worker {
                 }
             };
             tokio::select! {
-                // Nobody rings for a schedule: its time comes.
+                // Nobody rings for a schedule, nor for a question to Stripe: their time comes.
                 () = bell.rung(), if stage == Stage::Apply => {}
                 () = tokio::time::sleep(pause) => {}
                 () = stop.soft.cancelled() => {}

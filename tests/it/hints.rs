@@ -54,12 +54,15 @@ async fn hints_with(redis: &RedisServer, bench: &Bench, timeout: Duration) -> (H
 }
 
 async fn is_known(hints: &Hints, event: &str) -> bool {
-    matches!(hints.recent.look_up(event, b"{}").await, Lookup::Committed)
+    matches!(
+        hints.recent.look_up("default", event, b"{}").await,
+        Lookup::Committed
+    )
 }
 
 async fn commit(hints: &Hints, event: &str) {
     until("it is noted", async || {
-        match hints.recent.look_up(event, b"{}").await {
+        match hints.recent.look_up("default", event, b"{}").await {
             Lookup::Committed => true,
             Lookup::Unknown(note) => {
                 note.keep();
@@ -187,7 +190,7 @@ async fn a_redis_that_only_reads_is_as_good_as_none() {
     let mut connection = redis.connection().await;
     let nobody = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).to_owned();
     nobody.exec_async(&mut connection).await.unwrap();
-    match hints.recent.look_up("evt_1", b"{}").await {
+    match hints.recent.look_up("default", "evt_1", b"{}").await {
         Lookup::Unknown(note) => note.keep(),
         Lookup::Committed => panic!("nobody noted it"),
     }

@@ -20,9 +20,13 @@ mod doctor;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fetches;
+#[cfg(test)]
 mod follow_ups;
 #[cfg(test)]
 mod hints;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod conformance;
 mod dead;
 mod examination;
 mod expiry;
+mod fetches;
 mod inbox;
 mod lanes;
 mod observe;

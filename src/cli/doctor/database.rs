@@ -124,6 +124,8 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         no_channel,
         untold,
         backfills,
+        given_up,
+        denied,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -177,8 +179,20 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
             *no_channel,
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
         ),
+        waiting(
+            "given up at Stripe",
+            *given_up,
+            "`billhook events show ID` says what was asked and why it was not answered; state is as the events say it",
+        ),
         missed_events(clock.now(), key_mode(config), backfills),
     ]);
+    if let Some(denied) = denied {
+        findings.push(Finding::warning(
+            "questions to Stripe",
+            format!("some are refused: {denied}"),
+            "once the key may, they are asked again within the hour",
+        ));
+    }
     if config.app.webhook_url.is_some() {
         findings.push(waiting(
             "untold objects",

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
+use super::objects::{Whose, unambiguous};
 use super::{Id, ListAnswer};
 use crate::http::App;
 use crate::http::problem::Problem;
@@ -22,13 +23,23 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn list(State(app): State<Arc<App>>, mut parameters: Parameters) -> ListAnswer<EventRecord> {
     let page = parameters.page()?;
-    let filter = EventFilter {
-        event_type: parameters.text("type")?,
-        status: parameters.word("status", &EVENT_STATUSES)?,
-        customer: parameters.text("customer")?,
-        created_from: parameters.moment("created[gte]")?,
-    };
+    let event_type = parameters.text("type")?;
+    let status = parameters.word("status", &EVENT_STATUSES)?;
+    let customer = parameters.text("customer")?;
+    let created_from = parameters.moment("created[gte]")?;
+    let whose = Whose::taken_from(&mut parameters)?;
     parameters.finish()?;
+    if let Some(customer) = &customer {
+        unambiguous(&app, "customer", customer, &whose).await?;
+    }
+    let filter = EventFilter {
+        event_type,
+        status,
+        customer,
+        account: whose.account,
+        livemode: whose.livemode,
+        created_from,
+    };
     Ok(Json(app.state.store.events(&filter, &page).await?))
 }
 

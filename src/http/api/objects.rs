@@ -13,7 +13,7 @@ use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
 use crate::http::shapes;
-use crate::store::{Listing, ObjectRow};
+use crate::store::{Listing, ObjectFilter, ObjectRow};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -49,8 +49,18 @@ fn routes_of(all: &str, one: &str, kind: &'static str) -> Router<Arc<App>> {
 
 async fn list(app: &App, kind: &str, mut parameters: Parameters) -> ListAnswer<Value> {
     let page = parameters.page()?;
+    let whose = Whose::taken_from(&mut parameters)?;
     parameters.finish()?;
-    let rows = app.state.store.objects(kind, &page).await?;
+    if let Some(after) = &page.starting_after {
+        // A page that goes on from one of several rows would leave out some of the others, or show them twice.
+        unambiguous(app, kind, after, &whose).await?;
+    }
+    let filter = ObjectFilter {
+        kind: kind.to_owned(),
+        account: whose.account,
+        livemode: whose.livemode,
+    };
+    let rows = app.state.store.objects(&filter, &page).await?;
     Ok(Json(Listing {
         object: rows.object,
         data: rows.data.iter().map(|row| shape(app, row)).collect(),
@@ -64,19 +74,48 @@ async fn show(
     id: &str,
     mut parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
-    let account = parameters.text("account")?;
-    let livemode = parameters.flag("livemode")?;
+    let whose = Whose::taken_from(&mut parameters)?;
     parameters.finish()?;
+    match unambiguous(app, kind, id, &whose).await? {
+        None => Err(Problem::missing(kind)),
+        Some(row) => Ok(Json(shape(app, &row))),
+    }
+}
+
+/// Whose rows are asked for: an id is only unique within an account and a mode.
+pub(super) struct Whose {
+    pub(super) account: Option<String>,
+    pub(super) livemode: Option<bool>,
+}
+
+impl Whose {
+    pub(super) fn taken_from(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self {
+            account: parameters.text("account")?,
+            livemode: parameters.flag("livemode")?,
+        })
+    }
+
+    fn may_be(&self, row: &ObjectRow) -> bool {
+        let account = self.account.as_ref();
+        account.is_none_or(|account| *account == row.account)
+            && self
+                .livemode
+                .is_none_or(|livemode| livemode == row.livemode)
+    }
+}
+
+/// The one row with this id, if there is any; 409 where there are several.
+pub(super) async fn unambiguous(
+    app: &App,
+    kind: &str,
+    id: &str,
+    whose: &Whose,
+) -> Result<Option<ObjectRow>, Problem> {
     let mut rows = app.state.store.object(kind, id).await?;
-    rows.retain(|row| {
-        account
-            .as_ref()
-            .is_none_or(|account| *account == row.account)
-            && livemode.is_none_or(|livemode| livemode == row.livemode)
-    });
+    rows.retain(|row| whose.may_be(row));
     match rows.as_slice() {
-        [] => Err(Problem::missing(kind)),
-        [row] => Ok(Json(shape(app, row))),
+        [] | [_] => Ok(rows.pop()),
         rows => Err(ambiguous(rows)),
     }
 }

@@ -182,6 +182,11 @@ async fn metrics_show_the_census_with_zeros() {
     billhook_messages{status="pending"} 0
     billhook_messages{status="sending"} 0
     billhook_messages{status="unknown"} 0
+    # HELP billhook_fetches Questions to Stripe's API that are not answered, by status; `denied` lacks a permission.
+    # TYPE billhook_fetches gauge
+    billhook_fetches{status="denied"} 0
+    billhook_fetches{status="given_up"} 0
+    billhook_fetches{status="pending"} 0
     "#);
 }
 

@@ -28,6 +28,7 @@ fn event(id: &str, status: &str) -> EventRecord {
         waits_for: None,
         deliveries: Vec::new(),
         changes: Vec::new(),
+        fetches: Vec::new(),
         run: None,
         tool_calls: Vec::new(),
         messages: Vec::new(),

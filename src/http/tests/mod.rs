@@ -25,7 +25,8 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::hints::{Doorbell, Hints};
 use crate::ids::CountedIds;
 use crate::inbox::fake_store::FakeStore;
-use crate::inbox::{Admission, Inbox, Limits, Room};
+use crate::inbox::{Admission, Inbox, Limits, Receiver, Room};
+use crate::store::Reach;
 use crate::stripe::signature::{SigningSecrets, sign};
 
 const SECRET: &str = "whsec_one";
@@ -118,7 +119,10 @@ impl Server {
         TaskTracker::new().spawn(task.run(stop.clone()));
         let endpoint = |secret: &str, account: Option<&str>| Endpoint {
             secrets: SigningSecrets::parse(secret).unwrap(),
-            account: account.map(str::to_owned),
+            receiver: Receiver {
+                account: account.map(str::to_owned),
+                livemode: None,
+            },
         };
         let mut state = HttpState {
             store: store.clone(),
@@ -135,6 +139,7 @@ impl Server {
                 accept_livemode: true,
                 accept_testmode: true,
                 accounts: Vec::new(),
+                reach: Reach::Nothing,
             }),
             limits: HttpLimits {
                 max_body: MAX_BODY,

@@ -1,6 +1,7 @@
 //! Applying an event: lock its roots, insert its snapshots, project, derive, note what changed, open its follow-up;
 //! all in one transaction.
 
+mod asks;
 pub(crate) mod derived;
 pub(crate) mod graph;
 pub(crate) mod occurrences;
@@ -12,14 +13,15 @@ use self::graph::Graph;
 use self::rows::Rows;
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
+use super::fetches::{self, Reason};
 use super::records::ClaimedEvent;
 use super::sql_store::SqlStore;
 use super::telling::{Changed, Scope};
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::facts::Fact;
-use crate::guardrails::mandatory::snapshot::Snapshot;
+use crate::guardrails::mandatory::snapshot::{FETCH, Projection, Snapshot};
 use crate::guardrails::mandatory::{rule_of, update};
-use crate::stripe::event::Event;
+use crate::stripe::event::{Event, THIN, is_thin};
 use crate::stripe::links::{Edge, Node, NodeKind, edges};
 use crate::stripe::view::Family;
 
@@ -45,6 +47,8 @@ pub(crate) struct Work {
     pub(crate) facts: Vec<Fact>,
     /// Why nothing of the object is kept.
     remark: Option<&'static str>,
+    /// What has to be sent as `Stripe-Context` by whoever asks about it.
+    context: Option<String>,
 }
 
 /// The event's object: its id, and its node where links know it.
@@ -68,6 +72,7 @@ impl Work {
             let update = update(rule, &event)?;
             let work = work
                 .get_or_insert_with(|| Self::about(rule.family, update.object, event.customer()));
+            work.context = work.context.take().or(event.context);
             work.remark = update.remark.or(work.remark);
             work.snapshots.extend(update.snapshot);
             work.links.extend(update.links);
@@ -100,6 +105,7 @@ impl Work {
             links: Vec::new(),
             facts: Vec::new(),
             remark: None,
+            context: None,
         }
     }
 
@@ -158,6 +164,9 @@ impl SqlStore {
             None => Written::default(),
         };
         written.stale |= remark.is_some();
+        if is_thin(&claimed.event_type) {
+            self.ask_for_thin(&mut tx, claimed).await?;
+        }
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
@@ -191,7 +200,7 @@ impl SqlStore {
         let new_links = graph::insert(tx, account, livemode, &work.links).await?;
         graph::insert(tx, account, livemode, &graph.of_customers()).await?;
         let now = self.clock.now();
-        let (mut written, changed) =
+        let (mut written, row, changed) =
             write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
         (written.occurrence, written.open) = self
             .join_occurrences(tx, claimed, work, &graph, new_links)
@@ -203,7 +212,60 @@ impl SqlStore {
             now,
         };
         self.tell(tx, scope, &changed).await?;
+        self.ask_what_is_open(tx, claimed, work, &graph, row.as_ref())
+            .await?;
         Ok(written)
+    }
+
+    /// Puts down what Stripe could answer about the object.
+    async fn ask_what_is_open(
+        &self,
+        tx: &mut Transaction,
+        claimed: &ClaimedEvent,
+        work: &Work,
+        graph: &Graph,
+        row: Option<&Projection>,
+    ) -> Result<(), StoreError> {
+        if !self.policy.reach.covers(claimed.livemode) {
+            return Ok(());
+        }
+        let subscribes = match &work.customer {
+            Some(customer) => {
+                let customer = args![&claimed.account, claimed.livemode, customer];
+                tx.row(&rows::SUBSCRIBES, customer).await?.is_some()
+            }
+            None => false,
+        };
+        // Whoever asked because of a tie looks again by themselves.
+        let tie = claimed.event_type != FETCH && row.is_some_and(|row| row.tie);
+        let row = row.map(|row| &row.row);
+        for reason in asks::asks(work, row, tie, graph, subscribes) {
+            let subject = fetches::Subject {
+                kind: work.family.as_str(),
+                id: &work.object.id,
+                context: work.context.as_deref(),
+            };
+            self.ask(tx, claimed, reason, &subject).await?;
+        }
+        Ok(())
+    }
+
+    /// A thin event shows nothing of its object: all that can be done is to ask.
+    async fn ask_for_thin(
+        &self,
+        tx: &mut Transaction,
+        claimed: &ClaimedEvent,
+    ) -> Result<(), StoreError> {
+        let context = claimed.bodies.iter().find_map(|(_, body)| {
+            let event = Event::parse(body, claimed.received_at).ok()?;
+            event.context
+        });
+        let subject = fetches::Subject {
+            kind: THIN,
+            id: &claimed.id,
+            context: context.as_deref(),
+        };
+        self.ask(tx, claimed, Reason::Thin, &subject).await
     }
 
     /// Reads the links, locks what they show, and reads them again: under READ COMMITTED somebody else may have added
@@ -258,7 +320,7 @@ async fn write_rows(
     graph: &Graph,
     new_subscribers: &BTreeSet<String>,
     now: Timestamp,
-) -> Result<(Written, Changed), StoreError> {
+) -> Result<(Written, Option<Projection>, Changed), StoreError> {
     let mut rows = Rows {
         tx,
         account: &claimed.account,
@@ -280,7 +342,7 @@ async fn write_rows(
         }
     }
     let Some((before, projection)) = projected else {
-        return Ok((Written::default(), rows.changed));
+        return Ok((Written::default(), None, rows.changed));
     };
     if matches!(work.family, Family::Customer | Family::Subscription) {
         let named = [before.as_ref(), Some(&projection.row)]
@@ -298,7 +360,7 @@ async fn write_rows(
         changed: before.as_ref() != Some(&projection.row),
         ..Written::default()
     };
-    Ok((written, rows.changed))
+    Ok((written, Some(projection), rows.changed))
 }
 
 /// The customers whom the event's links show to have a subscription, and no link did before.

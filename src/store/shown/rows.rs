@@ -44,6 +44,7 @@ pub(in crate::store) fn event(row: &Row) -> Result<EventRecord, StoreError> {
         waits_for: None,
         deliveries: Vec::new(),
         changes: Vec::new(),
+        fetches: Vec::new(),
         run: None,
         tool_calls: Vec::new(),
         messages: Vec::new(),

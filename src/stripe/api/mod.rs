@@ -123,7 +123,7 @@ impl StripeApi {
                 client,
                 base,
                 authorization,
-                livemode: livemode(key),
+                livemode: mode_of_key(key),
                 deadline: config.api_deadline,
                 tries,
             }),
@@ -219,7 +219,7 @@ impl StripeApi {
 }
 
 /// What a key's prefix says (docs.stripe.com/keys): `sk_test_`, `rk_live_`, `sk_org_live_`; a sandbox's is a test key.
-fn livemode(key: &str) -> Option<bool> {
+pub fn mode_of_key(key: &str) -> Option<bool> {
     let rest = key
         .strip_prefix("sk_")
         .or_else(|| key.strip_prefix("rk_"))?;

@@ -325,3 +325,51 @@ proptest! {
         ]);
     }
 }
+
+/// `value` where `place` says, and nothing beside it.
+fn nested(place: &str, value: Value) -> Value {
+    place
+        .rsplit('.')
+        .fold(value, |value, key| match key.strip_suffix("[]") {
+            Some(key) => json!({ key: [value] }),
+            None => json!({ key: value }),
+        })
+}
+
+#[test]
+fn every_place_links_in_every_form_of_a_reference() {
+    let mut count = 0;
+    for family in Family::ALL {
+        for (place, neighbour) in places(family) {
+            let links = |value: Value| {
+                let mut object = nested(place, value);
+                if family == Family::InvoicePayment {
+                    object["invoice"] = json!("own_1");
+                }
+                edges(family, "own_1", &object)
+            };
+            let own = NodeKind::of(family);
+            let own = match family {
+                Family::InvoicePayment => Some(NodeKind::Invoice),
+                _ => own,
+            };
+            let expected: Vec<Edge> = own
+                .map(|own| {
+                    let other = Node::new(NodeKind::of(*neighbour).unwrap(), "x_1");
+                    Edge::new(Node::new(own, "own_1"), other)
+                })
+                .into_iter()
+                .collect();
+            let thing = json!({ "id": "x_1", "object": neighbour.as_str() });
+            let deleted = json!({ "id": "x_1", "object": neighbour.as_str(), "deleted": true });
+            for named in [json!("x_1"), thing, deleted] {
+                assert_eq!(links(named.clone()), expected, "{family} {place} {named}");
+            }
+            for nothing in [json!(null), json!({}), json!(7), json!([]), json!("")] {
+                assert_eq!(links(nothing.clone()), [], "{family} {place} {nothing}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}

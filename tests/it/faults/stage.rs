@@ -125,6 +125,7 @@ impl Ground {
             "UPDATE lanes SET lease_until = 0 WHERE lease_until > 0",
             "UPDATE messages SET lease_until = 0 WHERE lease_until > 0",
             "UPDATE backfills SET lease_until = 0 WHERE lease_until > 0",
+            "UPDATE fetches SET lease_until = 0 WHERE lease_until > 0",
         ] {
             connection.execute(ended).await.unwrap();
         }
@@ -142,6 +143,7 @@ impl Ground {
 /// Works off what is due now, stage by stage: each finds what the one before has left.
 async fn drain(app: &App) -> Result<(), StoreError> {
     while app.worker.apply_due().await? > 0 {}
+    app.worker.fetch_due().await?;
     app.worker.promote_due().await?;
     app.worker.decide_due().await?;
     while app.dispatcher.send_due().await? > 0 {}

@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
-    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, Finish,
-    Listing, MessageRecord, NewStep, ObjectRow, Observation, Observed, Page, Progress, Release,
-    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
-    ToolCallRecord,
+    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
+    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
+    Finish, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page,
+    Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
+    StoreError, ToolCallRecord,
 };
 
 use super::point::Faults;
@@ -68,6 +68,8 @@ verbs! {
     current_row(about: &About) -> Option<ObjectRow>;
     settle_message(message: &ClaimedMessage, outcome: &SendOutcome) -> ();
     resolve_message(id: &str, resolution: Resolution) -> Resolved;
+    claim_fetches(livemode: Option<bool>, limit: u32, lease: Duration) -> Vec<ClaimedFetch>;
+    end_fetch(fetch: &ClaimedFetch, end: &FetchEnd) -> ();
     payment_history(account: &str, livemode: bool, customer: &str, limit: u32) -> Vec<ObjectRow>;
     retry_event(id: &str) -> Retried;
     events(filter: &EventFilter, page: &Page) -> Listing<EventRecord>;
@@ -77,7 +79,7 @@ verbs! {
     tool_calls(page: &Page) -> Listing<ToolCallRecord>;
     messages(status: Option<&str>, page: &Page) -> Listing<MessageRecord>;
     message(id: &str) -> Option<MessageRecord>;
-    objects(kind: &str, page: &Page) -> Listing<ObjectRow>;
+    objects(filter: &ObjectFilter, page: &Page) -> Listing<ObjectRow>;
     object(kind: &str, id: &str) -> Vec<ObjectRow>;
     census() -> Census;
     check() -> ();

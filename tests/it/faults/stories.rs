@@ -16,7 +16,7 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use serde_json::json;
 
-use self::asked::{events_were_missed, stripe_is_asked};
+use self::asked::{events_were_missed, stripe_is_asked, stripe_is_out_of_reach};
 use self::conduct::Conduct;
 use super::point::Faults;
 use super::senders::{MailServer, Sink};
@@ -92,6 +92,18 @@ pub(super) const STORIES: [Story; 11] = [
         model: rules,
         server: MailServer::Prompt,
         tell: |stage| a_mail_expires(stage).boxed_local(),
+    },
+    Story {
+        name: "Stripe is out of reach",
+        settings: &[
+            ("STRIPE_SECRET_KEY", "rk_live_of_these_stories"),
+            // Nobody listens there.
+            ("STRIPE_API_BASE", "http://127.0.0.1:1"),
+            ("BILLHOOK__STRIPE__API_DEADLINE", "100ms"),
+        ],
+        model: rules,
+        server: MailServer::Prompt,
+        tell: |stage| stripe_is_out_of_reach(stage).boxed_local(),
     },
     Story {
         name: "a poison event",

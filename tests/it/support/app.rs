@@ -14,7 +14,7 @@ use billhook::app::{App, Role, open_store};
 use billhook::clock::{Clock, ManualClock, Timestamp};
 use billhook::config::Config;
 use billhook::shutdown::Shutdown;
-use billhook::store::{EventRecord, MessageRecord, Page, SqlStore, Store};
+use billhook::store::{EventRecord, MessageRecord, ObjectFilter, ObjectRow, Page, SqlStore, Store};
 use billhook::stripe::signature::sign;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -103,6 +103,7 @@ impl TestApp {
     pub(crate) async fn drain(&self) {
         loop {
             let done = self.app.worker.apply_due().await.unwrap()
+                + self.app.worker.fetch_due().await.unwrap()
                 + self.app.worker.promote_due().await.unwrap()
                 + self.app.worker.decide_due().await.unwrap()
                 + self.app.dispatcher.send_due().await.unwrap();
@@ -161,6 +162,19 @@ impl TestApp {
             .unwrap()
             .text
             .unwrap()
+    }
+
+    /// Every row of a kind.
+    pub(crate) async fn store_rows(&self, kind: &str) -> Vec<ObjectRow> {
+        let filter = ObjectFilter {
+            kind: kind.to_owned(),
+            ..ObjectFilter::default()
+        };
+        let page = Page {
+            limit: 100,
+            starting_after: None,
+        };
+        self.store().objects(&filter, &page).await.unwrap().data
     }
 
     /// One object's row; it must exist.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use billhook::clock::{Clock, ManualClock, Timestamp};
 use billhook::config::CapsConfig;
 use billhook::ids::{CountedIds, IdSource, TimeSortedIds};
-use billhook::store::{Policy, SqlStore};
+use billhook::store::{Policy, Reach, SqlStore};
 use tempfile::TempDir;
 
 use super::services::PostgresDatabase;
@@ -31,6 +31,7 @@ pub(crate) fn policy() -> Policy {
         database_timeout: Duration::from_secs(10),
         tells_application: false,
         access_grace: Duration::from_hours(7 * 24),
+        reach: Reach::Nothing,
     }
 }
 

@@ -121,7 +121,7 @@ impl Shelf {
         self.lacks.insert(path.to_owned(), permission.to_owned());
     }
 
-    /// Keys may read there again.
+    /// Keys may read below this path again.
     pub(crate) fn allow(&mut self, path: &str) {
         self.lacks.remove(path);
     }

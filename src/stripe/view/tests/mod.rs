@@ -6,6 +6,7 @@ use super::*;
 mod billing;
 mod payments;
 mod period;
+mod references;
 
 /// The view of `object` is `expected`, field by field, and nothing else.
 #[track_caller]
