@@ -177,6 +177,7 @@ impl Draw {
             canceled_at: (status == "canceled").then_some(self.now),
             created: START - 150_000,
             status,
+            ..Subscription::default()
         }
     }
 
@@ -192,6 +193,7 @@ impl Draw {
             shows_payments: self.chance(0.3),
             created: START - 120_000,
             status,
+            ..Invoice::default()
         }
     }
 
@@ -219,6 +221,7 @@ impl Draw {
             created: START - 110_000 + i64::from(self.rng.random_range(0..3_u32)),
             amount,
             status,
+            ..Intent::default()
         }
     }
 
@@ -235,6 +238,7 @@ impl Draw {
             amount: self.one_of(&[4900, 900]),
             payment_status: self.one_of(&["paid", "unpaid", "no_payment_required"]),
             created: START - 110_000 + i64::from(self.rng.random_range(0..3_u32)),
+            ..Session::default()
         }
     }
 
@@ -278,6 +282,7 @@ impl Draw {
                 invoice: None,
                 amount: intent.amount,
                 created: self.now,
+                ..Charge::default()
             };
             self.tell("charge.failed", charge);
         }
@@ -350,6 +355,7 @@ impl Draw {
             invoice: Some(invoice.id.clone()),
             amount: invoice.amount,
             created: self.now,
+            ..Charge::default()
         };
         self.tell("charge.failed", failed);
         self.tell("payment_intent.payment_failed", intent.clone());

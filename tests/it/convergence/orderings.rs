@@ -76,6 +76,7 @@ fn subscription(id: &str, status: &'static str) -> Subscription {
         cancel_at_period_end: false,
         canceled_at: (status == "canceled").then_some(START),
         created: START,
+        ..Subscription::default()
     }
 }
 
@@ -91,6 +92,7 @@ fn invoice(status: &'static str, attempts: i64) -> Invoice {
         attempts,
         shows_payments: false,
         created: START,
+        ..Invoice::default()
     }
 }
 
@@ -106,6 +108,7 @@ fn intent(id: &str, status: &'static str, declined: bool) -> Intent {
         charge: Some(format!("ch_{id}")),
         declined,
         created: START,
+        ..Intent::default()
     }
 }
 
@@ -281,6 +284,7 @@ async fn an_order_stays_paid_when_its_first_payment_is_told_to_have_failed() {
         invoice: None,
         amount: 4900,
         created: START,
+        ..Charge::default()
     };
     let events = [
         told(
@@ -368,6 +372,7 @@ async fn a_checkout_told_before_its_subscription_is_no_order() {
         amount: 4900,
         payment_status: "paid",
         created: START,
+        ..Session::default()
     };
     let events = [
         told("1", "checkout.session.completed", 5, session),
@@ -400,6 +405,7 @@ async fn nobody_takes_the_name_of_another_order() {
         amount: 1,
         payment_status: "unpaid",
         created: START,
+        ..Session::default()
     };
     let events = [
         told("1", "payment_intent.succeeded", 0, lone),

@@ -31,6 +31,7 @@ fn failure(attempt: i64, at: i64, shows_payments: bool) -> Vec<Told> {
         attempts: attempt,
         shows_payments,
         created: START - 60,
+        ..Invoice::default()
     };
     let intent = Intent {
         id: "pi_1".into(),
@@ -43,6 +44,7 @@ fn failure(attempt: i64, at: i64, shows_payments: bool) -> Vec<Told> {
         charge: Some(charge.clone()),
         declined: true,
         created: START - 60,
+        ..Intent::default()
     };
     let declined = Charge {
         id: charge,
@@ -51,6 +53,7 @@ fn failure(attempt: i64, at: i64, shows_payments: bool) -> Vec<Told> {
         invoice: Some("in_1".into()),
         amount: 4900,
         created: at,
+        ..Charge::default()
     };
     let subscription = Subscription {
         id: "sub_1".into(),
@@ -61,6 +64,7 @@ fn failure(attempt: i64, at: i64, shows_payments: bool) -> Vec<Told> {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START - 90 * 86_400,
+        ..Subscription::default()
     };
     let counted = json!({ "attempt_count": attempt - 1 });
     vec![
