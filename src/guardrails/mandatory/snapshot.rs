@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::clock::Timestamp;
 use crate::stripe::view::{Family, View};
 
-use super::rule_of;
+use super::{lattice, rule_of};
 
 /// Where an event type stands among the events of one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,64 +103,19 @@ struct Rank {
     absorbed: bool,
     created: Timestamp,
     phase: Phase,
-    progress: [i64; 3],
+    progress: Vec<i64>,
 }
 
 impl Rank {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
-            absorbed: is_absorbed(snapshot),
+            absorbed: lattice::is_absorbed(snapshot.family, &snapshot.fields),
             created: snapshot.created,
             phase: rule_of(&snapshot.event_type).map_or(Phase::Later, |rule| rule.phase),
-            progress: progress(snapshot.family, &snapshot.fields),
+            progress: lattice::of(snapshot.family)
+                .map(|lattice| lattice.progress(&snapshot.fields))
+                .unwrap_or_default(),
         }
-    }
-}
-
-/// Whether the object has reached a state that it cannot leave.
-///
-/// Nothing else absorbs: a paid payout may fail, a succeeded refund may fail, a lost dispute may be won, an
-/// uncollectible invoice may be paid (docs.stripe.com/invoicing/overview, docs.stripe.com/payouts).
-fn is_absorbed(snapshot: &Snapshot) -> bool {
-    let status = snapshot.fields.text("status");
-    match snapshot.family {
-        Family::Subscription => matches!(status, Some("canceled" | "incomplete_expired")),
-        Family::PaymentIntent => matches!(status, Some("succeeded" | "canceled")),
-        Family::Invoice => matches!(status, Some("paid" | "void" | "deleted")),
-        Family::CheckoutSession => status == Some("expired"),
-        Family::Customer => snapshot.fields.flag("deleted") == Some(true),
-        Family::Charge | Family::InvoicePayment => false,
-    }
-}
-
-/// How far an object has come, for events of one second. Larger is later.
-fn progress(family: Family, fields: &View) -> [i64; 3] {
-    let status = fields.text("status");
-    match family {
-        Family::Invoice => [
-            match status {
-                Some("draft") => 0,
-                Some("open") => 1,
-                Some("uncollectible") => 2,
-                _ => 3,
-            },
-            fields.int("attempt_count").unwrap_or(0),
-            fields.int("amount_paid").unwrap_or(0),
-        ],
-        Family::PaymentIntent => [i64::from(fields.text("error_code").is_some()), 0, 0],
-        Family::CheckoutSession => [
-            i64::from(fields.text("payment_status") != Some("unpaid")),
-            0,
-            0,
-        ],
-        Family::Charge => [
-            i64::from(fields.flag("captured") == Some(true)),
-            fields.int("amount_refunded").unwrap_or(0),
-            0,
-        ],
-        // A subscription moves both ways within a second; only `incomplete` is certain to come first.
-        Family::Subscription => [i64::from(status != Some("incomplete")), 0, 0],
-        Family::Customer | Family::InvoicePayment => [0; 3],
     }
 }
 

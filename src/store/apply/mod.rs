@@ -24,7 +24,7 @@ use crate::stripe::view::Family;
 
 statements! {
     /// Spends the epoch, as every end of a claim does.
-    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = NULL, lease_until = 0, epoch = epoch + 1 \
+    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = $7, lease_until = 0, epoch = epoch + 1 \
         WHERE id = $1 AND epoch = $2";
     /// Asked only after the event's row was written: until then the body of another shape may be on its way in unseen.
     STILL_UNAPPLIED: "UPDATE events SET status = 'pending' WHERE id = $1 AND EXISTS (SELECT 1 FROM bodies WHERE event = $1 AND applied = 0)";
@@ -42,6 +42,8 @@ pub(crate) struct Work {
     snapshots: Vec<Snapshot>,
     pub(crate) links: Vec<Edge>,
     pub(crate) facts: Vec<Fact>,
+    /// Why nothing of the object is kept.
+    remark: Option<&'static str>,
 }
 
 /// The event's object: its id, and its node where links know it.
@@ -63,18 +65,22 @@ impl Work {
                     source,
                 })?;
             let update = update(rule, &event)?;
-            let id = event.object_id().unwrap_or_default().to_owned();
+            let id = update.object;
             let work = work.get_or_insert_with(|| Self {
                 family: rule.family,
                 object: Subject {
-                    node: NodeKind::of(rule.family).map(|kind| Node::new(kind, id.clone())),
+                    node: NodeKind::of(rule.family)
+                        .filter(|_| !id.is_empty())
+                        .map(|kind| Node::new(kind, id.clone())),
                     id,
                 },
                 customer: event.customer().map(str::to_owned),
                 snapshots: Vec::new(),
                 links: Vec::new(),
                 facts: Vec::new(),
+                remark: None,
             });
+            work.remark = update.remark.or(work.remark);
             work.snapshots.extend(update.snapshot);
             work.links.extend(update.links);
             work.facts.extend(update.facts);
@@ -112,7 +118,8 @@ impl SqlStore {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
-        let mut stale = false;
+        let remark = work.and_then(|work| work.remark).map(str::to_owned);
+        let mut stale = remark.is_some();
         let mut occurrence = None;
         let mut open = false;
         if let Some(work) = work {
@@ -120,7 +127,7 @@ impl SqlStore {
             let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
             let new_links =
                 graph::insert(&mut tx, &claimed.account, claimed.livemode, &work.links).await?;
-            stale = write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
+            stale |= write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
             (occurrence, open) = self
                 .join_occurrences(&mut tx, claimed, work, &graph, new_links)
                 .await?;
@@ -132,7 +139,15 @@ impl SqlStore {
         if tx
             .run(
                 &APPLIED,
-                args![&claimed.id, claimed.epoch, status, stale, occurrence, now],
+                args![
+                    &claimed.id,
+                    claimed.epoch,
+                    status,
+                    stale,
+                    occurrence,
+                    now,
+                    remark
+                ],
             )
             .await?
             == 0

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
+use crate::guardrails::mandatory::lattice::{self, Move};
 use crate::guardrails::mandatory::snapshot::{Projection, Snapshot, project};
 use crate::store::database::{Transaction, args, list, statements};
 use crate::store::error::StoreError;
@@ -130,6 +131,7 @@ impl Rows<'_> {
         })
         .await?;
         if before.as_ref() != Some(&projection.row) {
+            watch(*family, before.as_ref(), &projection.row, event_type);
             let empty = View::default();
             let from: BTreeMap<&str, &Value> = before.as_ref().unwrap_or(&empty).iter().collect();
             for (field, to) in projection.row.iter() {
@@ -224,6 +226,31 @@ impl Rows<'_> {
             .await?
             .is_some())
     }
+}
+
+/// Tells the operator of a move that no table knows, or that Stripe makes to correct itself; it counts all the same.
+fn watch(family: Family, before: Option<&View>, after: &View, event_type: &str) {
+    let status = |row: &View| row.text("status").map(str::to_owned);
+    let (Some(from), Some(to), Some(lattice)) =
+        (before.and_then(status), status(after), lattice::of(family))
+    else {
+        return;
+    };
+    let word = match lattice.judge(&from, &to) {
+        Move::Expected => return,
+        Move::Correction => "correction",
+        Move::Unknown => "unknown",
+    };
+    let object = family.as_str();
+    metrics::counter!("billhook_unusual_moves_total", "object" => object, "move" => word)
+        .increment(1);
+    tracing::warn!(
+        object,
+        from,
+        to,
+        event.kind = event_type,
+        "an unusual move: {word}"
+    );
 }
 
 /// JSON of what always has one: maps with text keys.
