@@ -109,7 +109,8 @@ pub fn update(rule: &Rule, event: &Event) -> Result<Update, Unreadable> {
 fn check(rule: &Rule, event: &Event, says_nothing: bool) -> Result<(), Unreadable> {
     let event_type = event.kind.clone();
     let expected = rule.object;
-    if says_nothing {
+    // An object of the right kind that says nothing else is one without an id.
+    if says_nothing && event.object_kind() != Some(expected) {
         return Err(Unreadable::NoObject {
             event_type,
             expected,

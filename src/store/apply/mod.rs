@@ -3,6 +3,7 @@
 
 pub(crate) mod derived;
 pub(crate) mod graph;
+pub(crate) mod joiner;
 pub(crate) mod occurrences;
 pub(crate) mod rows;
 
