@@ -49,10 +49,8 @@ pub enum Lead {
 }
 
 impl Lead {
-    /// Every lead.
-    pub const ALL: [Self; 5] = [
-        Self::PaymentSucceeded,
-        Self::SubscriptionEnded,
+    /// What a failure may ask for: one that waits gives way to a greater one.
+    pub const OF_FAILURES: [Self; 3] = [
         Self::PaymentFailed,
         Self::SubscriptionPastDue,
         Self::InvoicePaymentFailed,

@@ -197,10 +197,10 @@ impl Joiner<'_> {
     }
 }
 
-/// What the playbook of a run answers to.
+/// What the playbook of a run answers to, if that may give way to something greater.
 pub(super) fn lead_of(run: &Row) -> Result<Option<Lead>, StoreError> {
     let playbook = run.text("playbook")?;
-    Ok(Lead::ALL
+    Ok(Lead::OF_FAILURES
         .into_iter()
         .find(|lead| lead.playbook() == playbook))
 }
