@@ -32,6 +32,9 @@ pub struct Occurrence {
     pub amount: Option<(i64, String)>,
     /// `created` of the first event that told it.
     pub created: Timestamp,
+    /// When its first event was received; an occurrence of before this was kept has none.
+    #[serde(default)]
+    pub received: Option<Timestamp>,
     /// The objects that its facts named.
     pub nodes: BTreeSet<Node>,
     /// The charges that its facts named as the failed one.
@@ -73,6 +76,7 @@ impl Occurrence {
             customer: None,
             amount: None,
             created: fact.created,
+            received: None,
             nodes: BTreeSet::new(),
             charges: BTreeSet::new(),
             attempts: BTreeSet::new(),
@@ -102,10 +106,16 @@ impl Occurrence {
         self.customer = self.customer.take().or_else(|| other.customer.clone());
         self.amount = self.amount.take().or_else(|| other.amount.clone());
         self.created = self.created.min(other.created);
+        self.received = self.received.into_iter().chain(other.received).min();
         self.nodes.extend(other.nodes.iter().cloned());
         self.charges.extend(other.charges.iter().cloned());
         self.attempts.extend(other.attempts.iter().cloned());
         self.matched |= other.matched;
+    }
+
+    /// Notes that one of its events was received.
+    pub fn hear(&mut self, received: Timestamp) {
+        self.received = self.received.into_iter().chain([received]).min();
     }
 
     fn names(&self, kind: NodeKind) -> impl Iterator<Item = &Node> {
@@ -124,41 +134,62 @@ impl Occurrence {
         self.lead == Some(Lead::SubscriptionPastDue) && self.attempts.is_empty()
     }
 
+    fn is_near(&self, other: &Self) -> bool {
+        micros(SAME_FAILURE) >= (self.created.0 - other.created.0).abs()
+    }
+
+    /// Whether an object that `reach` connects to this occurrence leads to the other.
+    ///
+    /// A subscription fails again with each of its invoices, so it connects only what says nothing but "past due".
+    fn meets(&self, other: &Self, reach: &BTreeSet<Node>) -> bool {
+        let past_due = self.is_only_past_due() || other.is_only_past_due();
+        reach
+            .intersection(&other.nodes)
+            .any(|node| node.kind != NodeKind::Subscription || past_due)
+    }
+
     /// Whether both are one business fact, given that objects or links connect them.
-    fn is_same(&self, other: &Self, either_open: bool) -> bool {
-        let near = micros(SAME_FAILURE) >= (self.created.0 - other.created.0).abs();
+    fn is_same(&self, other: &Self, both_open: bool) -> bool {
         match self.kind {
             // A payment is one payment intent; an invoice may be paid by several.
-            FactKind::Success => {
-                let (mine, theirs): (BTreeSet<_>, BTreeSet<_>) = (
-                    self.names(NodeKind::PaymentIntent).collect(),
-                    other.names(NodeKind::PaymentIntent).collect(),
-                );
-                mine.is_empty() || theirs.is_empty() || !mine.is_disjoint(&theirs)
-            }
+            FactKind::Success => !self.name_others(other, NodeKind::PaymentIntent),
+            FactKind::Failure => self.is_same_failure(other, both_open),
             // Their names say it all.
             FactKind::Ended | FactKind::Dispute | FactKind::Trial => false,
-            FactKind::Failure => {
-                let (mine, theirs): (BTreeSet<_>, BTreeSet<_>) = (
-                    self.names(NodeKind::Invoice).collect(),
-                    other.names(NodeKind::Invoice).collect(),
-                );
-                if !mine.is_empty() && !theirs.is_empty() && mine.is_disjoint(&theirs) {
-                    return false;
-                }
-                if let Some(same) = agree(&self.attempts, &other.attempts, |a, b| a.0 == b.0) {
-                    return same;
-                }
-                if !self.charges.is_empty() && !other.charges.is_empty() {
-                    return !self.charges.is_disjoint(&other.charges);
-                }
-                // "Past due" is told when its invoice failed, perhaps much later; it never is a second failure.
-                if self.is_only_past_due() || other.is_only_past_due() {
-                    return near || either_open;
-                }
-                near
-            }
         }
+    }
+
+    fn is_same_failure(&self, other: &Self, both_open: bool) -> bool {
+        let near = self.is_near(other);
+        let other_invoice = self.name_others(other, NodeKind::Invoice);
+        if self.is_only_past_due() || other.is_only_past_due() {
+            // "Past due" follows from a failure, perhaps days after it; it never is a second one. A failure that comes
+            // days after it is. Which invoice is the latest says little where both are of one second.
+            let (failure, past_due) = if self.is_only_past_due() {
+                (other, self)
+            } else {
+                (self, other)
+            };
+            let follows = past_due.created >= failure.created;
+            return near || (!other_invoice && (both_open || follows));
+        }
+        if other_invoice {
+            return false;
+        }
+        if let Some(same) = agree(&self.attempts, &other.attempts) {
+            return same;
+        }
+        if !self.charges.is_empty() && !other.charges.is_empty() {
+            return !self.charges.is_disjoint(&other.charges);
+        }
+        near
+    }
+
+    /// Whether both name objects of a kind, and none of them in common.
+    fn name_others(&self, other: &Self, kind: NodeKind) -> bool {
+        let mine: BTreeSet<&Node> = self.names(kind).collect();
+        let theirs: BTreeSet<&Node> = other.names(kind).collect();
+        !mine.is_empty() && !theirs.is_empty() && mine.is_disjoint(&theirs)
     }
 
     /// Whether both may be one failure that no link connects: same customer, currency and amount, within seconds, one
@@ -181,17 +212,15 @@ impl Occurrence {
             && self.customer == other.customer
             && self.amount.is_some()
             && self.amount == other.amount
-            && micros(SAME_FAILURE) >= (self.created.0 - other.created.0).abs()
+            && self.is_near(other)
     }
 }
 
 /// Whether two sets of (invoice, attempt) agree, where they speak of the same invoice.
-fn agree<T: Ord>(
-    mine: &BTreeSet<T>,
-    theirs: &BTreeSet<T>,
-    comparable: impl Fn(&T, &T) -> bool,
-) -> Option<bool> {
-    let speak = mine.iter().any(|a| theirs.iter().any(|b| comparable(a, b)));
+fn agree(mine: &BTreeSet<(String, i64)>, theirs: &BTreeSet<(String, i64)>) -> Option<bool> {
+    let speak = mine
+        .iter()
+        .any(|(invoice, _)| theirs.iter().any(|(other, _)| invoice == other));
     speak.then(|| !mine.is_disjoint(theirs))
 }
 
@@ -244,6 +273,11 @@ fn settle(
         .iter()
         .filter(|c| c.occurrence.id != start_id)
         .collect();
+    // Of several attempts the nearest is meant.
+    rest.sort_by_key(|c| {
+        let apart = (c.occurrence.created.0 - start.occurrence.created.0).abs();
+        (apart, c.occurrence.id.clone())
+    });
     let mut joined = vec![start.clone()];
     let mut whole = start.occurrence.clone();
     let mut reach: BTreeSet<Node> = linked.union(&whole.nodes).cloned().collect();
@@ -289,7 +323,7 @@ fn next_bond(
     let whole_open = joined.iter().all(|c| c.open);
     let linked = rest.iter().position(|c| {
         c.occurrence.kind == whole.kind
-            && !reach.is_disjoint(&c.occurrence.nodes)
+            && whole.meets(&c.occurrence, reach)
             && whole.is_same(&c.occurrence, whole_open && c.open)
     });
     if let Some(at) = linked {
@@ -310,6 +344,8 @@ fn next_bond(
         (false, true) => whole.is_about_an_invoice(),
         (false, false) => false,
     };
-    let leads = joined.iter().all(|c| c.occurrence.lead.is_none());
-    (allowed || leads).then_some((at, Bond::Matched))
+    allowed.then_some((at, Bond::Matched))
 }
+
+#[cfg(test)]
+mod tests;

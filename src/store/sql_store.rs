@@ -27,6 +27,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("apply", super::apply::ALL),
     ("apply/derived", super::apply::derived::ALL),
     ("apply/graph", super::apply::graph::ALL),
+    ("apply/joiner", super::apply::joiner::ALL),
     ("apply/rows", super::apply::rows::ALL),
     ("apply/occurrences", super::apply::occurrences::ALL),
     ("backfill", super::backfill::ALL),

@@ -4,9 +4,12 @@
 //! workers that stop halfway. A failing history is shrunk and printed with its seed; `BILLHOOK_TEST_SEED` starts from
 //! that seed, `BILLHOOK_TEST_HISTORIES` says how many are tried.
 
+mod burst;
 mod delivery;
 mod history;
+mod mails;
 mod orderings;
+mod owed;
 mod renewal;
 
 use std::fmt::Write as _;
@@ -166,41 +169,51 @@ async fn converge(stage: &mut Stage, first: u64, count: u64, manner: Manner) {
     );
 }
 
-async fn on_sqlite(shard: u64) {
+async fn on_sqlite(part: u64) {
     let count = number("BILLHOOK_TEST_HISTORIES", 500);
-    let first = number("BILLHOOK_TEST_SEED", 1 + shard * count);
-    converge(
-        &mut Stage::new(Bench::in_memory().await).await,
-        first,
-        count,
-        Manner::Interrupted,
-    )
-    .await;
+    let first = number("BILLHOOK_TEST_SEED", 1 + part * count);
+    let mut stage = Stage::new(Bench::in_memory().await).await;
+    converge(&mut stage, first, count, Manner::Interrupted).await;
 }
 
-// Two tests, because each runs on one core.
-#[tokio::test]
-async fn the_first_histories_converge_on_sqlite() {
-    on_sqlite(0).await;
-}
-
-#[tokio::test]
-async fn the_other_histories_converge_on_sqlite() {
-    on_sqlite(1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn histories_converge_on_postgres_with_two_workers() {
+async fn on_postgres(part: u64) {
     let Some(bench) = Bench::postgres().await else {
         return;
     };
     let count = number("BILLHOOK_TEST_HISTORIES", 100);
-    let first = number("BILLHOOK_TEST_SEED", 100_001);
-    converge(
-        &mut Stage::new(bench).await,
-        first,
-        count,
-        Manner::Concurrent,
-    )
-    .await;
+    let first = number("BILLHOOK_TEST_SEED", 100_001 + part * count);
+    let mut stage = Stage::new(bench).await;
+    converge(&mut stage, first, count, Manner::Concurrent).await;
+}
+
+// Several tests, because each runs on one core: 2,000 histories on SQLite, 200 on PostgreSQL.
+
+#[tokio::test]
+async fn histories_converge_on_sqlite_1() {
+    on_sqlite(0).await;
+}
+
+#[tokio::test]
+async fn histories_converge_on_sqlite_2() {
+    on_sqlite(1).await;
+}
+
+#[tokio::test]
+async fn histories_converge_on_sqlite_3() {
+    on_sqlite(2).await;
+}
+
+#[tokio::test]
+async fn histories_converge_on_sqlite_4() {
+    on_sqlite(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_converge_on_postgres_with_two_workers_1() {
+    on_postgres(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_converge_on_postgres_with_two_workers_2() {
+    on_postgres(1).await;
 }

@@ -64,6 +64,7 @@ fn failed_payment(customer: &str, intent: &str) -> Told {
         charge: Some(format!("ch_{intent}")),
         declined: true,
         created: START,
+        ..Intent::default()
     };
     Told::new(
         format!("evt_{intent}_failed"),
@@ -86,6 +87,7 @@ fn paid(customer: &str, intent: &str, after: i64) -> Told {
         charge: Some(format!("ch_{intent}_again")),
         declined: false,
         created: START,
+        ..Intent::default()
     };
     Told::new(
         format!("evt_{intent}_paid"),

@@ -67,6 +67,13 @@ pub enum Lead {
 }
 
 impl Lead {
+    /// What a failure may ask for: one that waits gives way to a greater one.
+    pub const OF_FAILURES: [Self; 3] = [
+        Self::PaymentFailed,
+        Self::SubscriptionPastDue,
+        Self::InvoicePaymentFailed,
+    ];
+
     /// The playbook it asks for.
     pub fn playbook(self) -> &'static str {
         match self {
@@ -120,10 +127,10 @@ struct Base<'a> {
 
 impl Base<'_> {
     fn fact(&self, name: String, kind: FactKind, lead: Option<Lead>) -> Fact {
-        let amount_field = if self.family == Family::Invoice {
-            "amount_due"
-        } else {
-            "amount"
+        let amount_field = match self.family {
+            Family::Invoice => "amount_due",
+            Family::CheckoutSession => "amount_total",
+            _ => "amount",
         };
         let mut nodes: BTreeSet<Node> = edges(self.family, self.id, &self.event.object)
             .into_iter()
@@ -140,6 +147,12 @@ impl Base<'_> {
             .collect();
         if let Some(kind) = NodeKind::of(self.family) {
             nodes.insert(Node::new(kind, self.id));
+        }
+        let is_payment = |node: &&Node| node.kind == NodeKind::PaymentIntent;
+        if self.family == Family::Invoice && nodes.iter().filter(is_payment).count() > 1 {
+            // An invoice that several payments share tells of none of them by name: links still join it to the one that
+            // failed or came in, and the others are not taken for it.
+            nodes.retain(|node| node.kind != NodeKind::PaymentIntent);
         }
         Fact {
             name,
@@ -222,6 +235,14 @@ pub fn charge_failed(event: &Event, fields: &View) -> Vec<Fact> {
     );
     fact.charge = Some(base.id.to_owned());
     vec![fact]
+}
+
+/// `checkout.session.async_payment_failed`: its payment intent's failure, told once more.
+pub fn checkout_failed(event: &Event, fields: &View) -> Vec<Fact> {
+    base(event, fields, Family::CheckoutSession).map_or_else(Vec::new, |base| {
+        let name = format!("session:{}:failed", base.id);
+        vec![base.fact(name, FactKind::Failure, None)]
+    })
 }
 
 fn invoice_failed(base: &Base<'_>, lead: Option<Lead>) -> Vec<Fact> {

@@ -109,7 +109,9 @@ pub fn update(rule: &Rule, event: &Event) -> Result<Update, Unreadable> {
 fn check(rule: &Rule, event: &Event, says_nothing: bool) -> Result<(), Unreadable> {
     let event_type = event.kind.clone();
     let expected = rule.object;
-    if says_nothing {
+    // What stands for its account or its customer need not say anything itself.
+    let stands_for_another = rule.key != Key::Object && event.object_kind() == Some(expected);
+    if says_nothing && !stands_for_another {
         return Err(Unreadable::NoObject {
             event_type,
             expected,

@@ -153,7 +153,8 @@ pub static RULES: &[Rule] = &[
         "checkout.session.async_payment_failed",
         CheckoutSession,
         Later,
-    ),
+    )
+    .says(facts::checkout_failed),
     rule("checkout.session.expired", CheckoutSession, Later),
     rule("customer.created", Customer, Created),
     rule("customer.updated", Customer, Later),

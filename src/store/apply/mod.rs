@@ -4,6 +4,7 @@
 mod asks;
 pub(crate) mod derived;
 pub(crate) mod graph;
+pub(crate) mod joiner;
 pub(crate) mod occurrences;
 pub(crate) mod rows;
 

@@ -190,6 +190,7 @@ fn intent(id: &str, amount: i64, paid: bool) -> Intent {
         charge: Some(format!("ch_{id}")),
         declined: !paid,
         created: START - 600,
+        ..Intent::default()
     }
 }
 
@@ -217,6 +218,7 @@ async fn a_renewal_fails(stage: &mut Stage) {
         attempts,
         shows_payments: false,
         created: START - 60,
+        ..Invoice::default()
     };
     let subscription = |status| Subscription {
         id: "sub_1".into(),
@@ -227,6 +229,7 @@ async fn a_renewal_fails(stage: &mut Stage) {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START - 90 * 86_400,
+        ..Subscription::default()
     };
     let charge = Charge {
         id: "ch_1".into(),
@@ -235,6 +238,7 @@ async fn a_renewal_fails(stage: &mut Stage) {
         invoice: Some("in_1".into()),
         amount: 4900,
         created: START,
+        ..Charge::default()
     };
     let mut declined = intent("pi_1", 4900, false);
     declined.invoice = Some("in_1".into());
@@ -318,6 +322,7 @@ async fn a_customer_is_won_back(stage: &mut Stage) {
         cancel_at_period_end: false,
         canceled_at: Some(START),
         created: START - 90 * 86_400,
+        ..Subscription::default()
     };
     stage
         .deliver(&told("evt_end", "customer.subscription.deleted", 0, ended))

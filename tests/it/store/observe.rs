@@ -30,6 +30,7 @@ fn subscription(status: &'static str) -> Subscription {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START - 86_400,
+        ..Subscription::default()
     }
 }
 
@@ -122,6 +123,7 @@ async fn an_answer_derives_what_an_event_would_and_writes_to_nobody(bench: Bench
         charge: Some("ch_1".into()),
         declined: false,
         created: START,
+        ..Intent::default()
     };
     observe(&bench, &answered(Family::PaymentIntent, 0, intent)).await;
     assert_eq!(row(&bench, "order", "1001").await["status"], "paid");
@@ -160,6 +162,7 @@ async fn links_of_an_answer_join_what_waits(bench: Bench) {
         attempts: 1,
         shows_payments: payments,
         created: START,
+        ..Invoice::default()
     };
     let unpaid = Told::new(
         "evt_in",

@@ -162,6 +162,7 @@ async fn a_run_waits_for_the_invoice_of_its_payment(bench: Bench) {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START - 100,
+        ..Subscription::default()
     };
     let begun = Told::new(
         "evt_sub",

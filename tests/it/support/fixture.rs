@@ -1,11 +1,12 @@
-//! Stripe events of our own, in the shapes of two API versions: what a test says once, told as an endpoint of either
-//! version would be told.
+//! Stripe events of our own, in the shapes of six API versions: what a test says once, told as an endpoint of any of
+//! them would be told.
 //!
-//! Objects here are what the business means (a customer, an invoice and its attempt); `object.rs` writes them as
+//! Objects here are what the business means (a customer, an invoice and its attempt); `object/` writes them as
 //! Stripe's JSON. All ids, people and amounts are invented.
 
 mod object;
 mod samples;
+mod shape;
 
 use std::fmt;
 
@@ -15,29 +16,12 @@ use billhook::stripe::event::Event;
 use serde_json::{Value, json};
 
 pub(crate) use object::{
-    Charge, Customer, Intent, Invoice, InvoicePayment, Object, Session, Subscription,
+    Account, Application, Capability, Charge, Coupon, CreditNote, Customer, Discount, Dispute,
+    EntitlementSummary, FraudWarning, Intent, Invoice, InvoicePayment, Item, Line, Mandate, Object,
+    PaymentMethod, Payout, Price, Product, Refund, Review, Schedule, Session, SetupIntent,
+    Subscription,
 };
-
-/// Which API version shapes an object's JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Shape {
-    /// An invoice names its payment intent, charge and subscription; a payment names its invoice.
-    Old,
-    /// `parent`, `payments` and items say it instead, and a payment does not know its invoice.
-    Clover,
-}
-
-impl Shape {
-    pub(crate) const BOTH: [Self; 2] = [Self::Old, Self::Clover];
-
-    /// The version that an event of this shape names.
-    pub(crate) fn version(self) -> &'static str {
-        match self {
-            Self::Old => "2020-08-27",
-            Self::Clover => "2025-09-30.clover",
-        }
-    }
-}
+pub(crate) use shape::Shape;
 
 /// One event, whatever shape it is told in.
 #[derive(Clone)]
@@ -49,6 +33,9 @@ pub(crate) struct Told {
     pub(crate) account: Option<String>,
     pub(crate) livemode: bool,
     pub(crate) object: Object,
+    /// The object before the change: each shape says of it what it says of the object itself.
+    pub(crate) before: Option<Object>,
+    /// What changed, the same in every shape. It wins over `before`.
     pub(crate) previous: Option<Value>,
 }
 
@@ -66,8 +53,15 @@ impl Told {
             account: None,
             livemode: true,
             object: object.into(),
+            before: None,
             previous: None,
         }
+    }
+
+    /// The object as it was before the change.
+    pub(crate) fn changed_from(mut self, before: impl Into<Object>) -> Self {
+        self.before = Some(before.into());
+        self
     }
 
     /// What the changed fields were before.
@@ -79,8 +73,12 @@ impl Told {
     /// The event as Stripe sends it.
     pub(crate) fn json(&self, shape: Shape) -> Value {
         let mut data = json!({ "object": self.object.json(shape) });
-        if let Some(previous) = &self.previous {
-            data["previous_attributes"] = previous.clone();
+        let changed = self
+            .before
+            .as_ref()
+            .map(|before| object::previous(&before.json(shape), &data["object"]));
+        if let Some(previous) = self.previous.clone().or(changed) {
+            data["previous_attributes"] = previous;
         }
         let mut event = json!({
             "id": self.id,

@@ -140,6 +140,7 @@ impl Telling {
             charge: Some(format!("{}_{attempt}", self.id("ch", which))),
             declined,
             created: self.now,
+            ..Intent::default()
         }
     }
 
@@ -151,6 +152,7 @@ impl Telling {
             invoice: intent.invoice.clone(),
             amount: intent.amount,
             created: self.now,
+            ..Charge::default()
         }
     }
 
@@ -196,6 +198,7 @@ impl Telling {
             cancel_at_period_end: false,
             canceled_at: (status == "canceled").then_some(self.now),
             created: self.now - 900,
+            ..Subscription::default()
         }
     }
 
@@ -215,6 +218,7 @@ impl Telling {
             attempts: 1,
             shows_payments: true,
             created: self.now,
+            ..Invoice::default()
         };
         self.payment_failed(intent);
         self.tell("invoice.payment_failed", invoice.clone());
