@@ -76,8 +76,9 @@ impl Store for FakeStore {
         let mut held = self.working()?;
         held.batches.push(batch.len());
         if let Some(poison) = batch.iter().find(|d| held.poison.contains(&d.event.id)) {
-            return Err(StoreError::Unreadable(Unreadable::NoId {
+            return Err(StoreError::Unreadable(Unreadable::NoObject {
                 event_type: poison.event.kind.clone(),
+                expected: "customer",
             }));
         }
         let mut results = Vec::new();
@@ -225,6 +226,10 @@ impl Store for FakeStore {
     }
 
     async fn fail_event(&self, _: &ClaimedEvent, _: &str, _: Failure) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn observe(&self, _: &Observation) -> Result<Observed, StoreError> {
         Err(StoreError::Contended)
     }
 

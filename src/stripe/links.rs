@@ -27,52 +27,86 @@ pub enum NodeKind {
     CheckoutSession,
     /// A customer.
     Customer,
+    /// A dispute.
+    Dispute,
+    /// A warning about a charge.
+    EarlyFraudWarning,
     /// An invoice.
     Invoice,
     /// A name that the business itself gave to an order.
     OrderReference,
     /// A payment intent.
     PaymentIntent,
+    /// A refund.
+    Refund,
+    /// A review.
+    Review,
     /// A subscription.
     Subscription,
 }
 
 impl NodeKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Charge,
         Self::CheckoutSession,
         Self::Customer,
+        Self::Dispute,
+        Self::EarlyFraudWarning,
         Self::Invoice,
         Self::OrderReference,
         Self::PaymentIntent,
+        Self::Refund,
+        Self::Review,
         Self::Subscription,
     ];
 
-    /// Stripe's name for such an object, and ours for an order reference.
+    /// Stripe's name for such an object, and ours for an order reference and a warning.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Charge => "charge",
             Self::CheckoutSession => "checkout.session",
             Self::Customer => "customer",
+            Self::Dispute => "dispute",
+            Self::EarlyFraudWarning => "early_fraud_warning",
             Self::Invoice => "invoice",
             Self::OrderReference => "order_reference",
             Self::PaymentIntent => "payment_intent",
+            Self::Refund => "refund",
+            Self::Review => "review",
             Self::Subscription => "subscription",
         }
     }
 
-    /// The kind of the objects of a family; a payment towards an invoice is no node, it is an edge.
+    /// The kind of the objects of a family; a payment towards an invoice is no node, it is an edge, and what has nothing
+    /// to do with a payment has no links.
     pub fn of(family: Family) -> Option<Self> {
-        match family {
-            Family::Customer => Some(Self::Customer),
-            Family::Subscription => Some(Self::Subscription),
-            Family::Invoice => Some(Self::Invoice),
-            Family::InvoicePayment => None,
-            Family::PaymentIntent => Some(Self::PaymentIntent),
-            Family::Charge => Some(Self::Charge),
-            Family::CheckoutSession => Some(Self::CheckoutSession),
-        }
+        Some(match family {
+            Family::Customer => Self::Customer,
+            Family::Subscription => Self::Subscription,
+            Family::Invoice => Self::Invoice,
+            Family::PaymentIntent => Self::PaymentIntent,
+            Family::Charge => Self::Charge,
+            Family::Refund => Self::Refund,
+            Family::Dispute => Self::Dispute,
+            Family::EarlyFraudWarning => Self::EarlyFraudWarning,
+            Family::Review => Self::Review,
+            Family::CheckoutSession => Self::CheckoutSession,
+            Family::SubscriptionSchedule
+            | Family::Entitlements
+            | Family::Discount
+            | Family::InvoicePayment
+            | Family::CreditNote
+            | Family::PaymentMethod
+            | Family::SetupIntent
+            | Family::Mandate
+            | Family::Payout
+            | Family::Account
+            | Family::Capability
+            | Family::Product
+            | Family::Price
+            | Family::Coupon => return None,
+        })
     }
 }
 
@@ -185,7 +219,6 @@ pub fn edges(family: Family, id: &str, object: &Value) -> Vec<Edge> {
 /// Where the objects of a family show a neighbour. A new place of a new API version is one line here.
 fn places(family: Family) -> &'static [(&'static str, Family)] {
     match family {
-        Family::Customer => &[],
         Family::Subscription => &[
             ("customer", Family::Customer),
             ("latest_invoice", Family::Invoice),
@@ -215,11 +248,19 @@ fn places(family: Family) -> &'static [(&'static str, Family)] {
             ("latest_charge", Family::Charge),
             ("charges.data[]", Family::Charge),
             ("last_payment_error.charge", Family::Charge),
+            ("review", Family::Review),
         ],
         Family::Charge => &[
             ("customer", Family::Customer),
             ("payment_intent", Family::PaymentIntent),
             ("invoice", Family::Invoice),
+            ("refunds.data[]", Family::Refund),
+            ("dispute", Family::Dispute),
+            ("review", Family::Review),
+        ],
+        Family::Refund | Family::Dispute | Family::EarlyFraudWarning | Family::Review => &[
+            ("charge", Family::Charge),
+            ("payment_intent", Family::PaymentIntent),
         ],
         Family::CheckoutSession => &[
             ("customer", Family::Customer),
@@ -227,6 +268,25 @@ fn places(family: Family) -> &'static [(&'static str, Family)] {
             ("invoice", Family::Invoice),
             ("subscription", Family::Subscription),
         ],
+        // An expanded invoice or refund inside of it shows its own.
+        Family::CreditNote => &[
+            ("invoice", Family::Invoice),
+            ("refund", Family::Refund),
+            ("refunds[].refund", Family::Refund),
+        ],
+        Family::Customer
+        | Family::SubscriptionSchedule
+        | Family::Entitlements
+        | Family::Discount
+        | Family::PaymentMethod
+        | Family::SetupIntent
+        | Family::Mandate
+        | Family::Payout
+        | Family::Account
+        | Family::Capability
+        | Family::Product
+        | Family::Price
+        | Family::Coupon => &[],
     }
 }
 

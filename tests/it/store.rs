@@ -34,6 +34,7 @@ mod examination;
 mod expiry;
 mod inbox;
 mod lanes;
+mod observe;
 mod plans;
 mod queued;
 mod resolve;
@@ -42,6 +43,7 @@ mod settling;
 mod stops;
 mod waiting;
 mod waits;
+mod why;
 
 const LONG: Duration = Duration::from_mins(1);
 

@@ -4,14 +4,18 @@
 //! resolution of one second. So a row is never updated by an event: it is computed from all snapshots, and the order
 //! of arrival cannot matter.
 
+mod why;
+
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::stripe::view::{Family, View};
 
-use super::rule_of;
+pub use self::why::{Superseded, superseded};
+
+use super::{lattice, rule_of};
 
 /// Where an event type stands among the events of one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,9 +26,14 @@ pub enum Phase {
     Hint,
     /// Everything else.
     Later,
+    /// What Stripe answered when it was asked, at the end of that second.
+    Fetched,
 }
 
-/// One event's view of one object.
+/// What stands for an event's type in the snapshot of an object that Stripe was asked for.
+pub const FETCH: &str = "fetch";
+
+/// One event's, or one answer's, view of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// What the object is.
@@ -63,6 +72,9 @@ impl Projection {
     }
 }
 
+/// The field that counts from the first past_due since the last other status.
+const PAST_DUE_SINCE: &str = "past_due_since";
+
 /// Projects an object's snapshots. The order in which they are given does not matter.
 pub fn project(snapshots: &[Snapshot]) -> Projection {
     let mut ranked: Vec<(Rank, &Snapshot)> = snapshots.iter().map(|s| (Rank::of(s), s)).collect();
@@ -90,11 +102,42 @@ pub fn project(snapshots: &[Snapshot]) -> Projection {
         (past_due_since, snapshots.first().map(|s| s.family))
     {
         // Counted from the first past_due since the last other state; access grace hangs on it.
-        projection
-            .row
-            .insert("past_due_since", json!(since.seconds()));
+        projection.row.insert(PAST_DUE_SINCE, since.seconds());
     }
     projection
+}
+
+/// The short way to the same: what one more snapshot makes of a row whose newest snapshot was created at `newest`.
+///
+/// Nothing where the snapshot is not greater than every other, which only [`project`] can judge.
+pub fn advance(row: &View, newest: Timestamp, next: &Snapshot) -> Option<Projection> {
+    // A row is in a state that absorbs as soon as one of its snapshots is.
+    let held =
+        lattice::is_absorbed(next.family, row) && !lattice::is_absorbed(next.family, &next.fields);
+    if held || next.created <= newest {
+        return None;
+    }
+    let mut projection = Projection {
+        row: row.clone(),
+        ..Projection::default()
+    };
+    for (field, value) in next.fields.iter() {
+        projection.row.insert(field, value.clone());
+        projection
+            .winners
+            .insert(field.to_owned(), next.event.clone());
+    }
+    match next.fields.text("status") {
+        Some("past_due") if next.family == Family::Subscription => {
+            if !row.is_present(PAST_DUE_SINCE) {
+                let since = next.created.seconds();
+                projection.row.insert(PAST_DUE_SINCE, since);
+            }
+        }
+        Some(_) => projection.row.remove(PAST_DUE_SINCE),
+        None => {}
+    }
+    Some(projection)
 }
 
 /// What orders snapshots, greatest last, before the chain within a second and the event id are asked.
@@ -103,64 +146,23 @@ struct Rank {
     absorbed: bool,
     created: Timestamp,
     phase: Phase,
-    progress: [i64; 3],
+    progress: Vec<i64>,
 }
 
 impl Rank {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
-            absorbed: is_absorbed(snapshot),
+            absorbed: lattice::is_absorbed(snapshot.family, &snapshot.fields),
             created: snapshot.created,
-            phase: rule_of(&snapshot.event_type).map_or(Phase::Later, |rule| rule.phase),
-            progress: progress(snapshot.family, &snapshot.fields),
-        }
-    }
-}
-
-/// Whether the object has reached a state that it cannot leave.
-///
-/// Nothing else absorbs: a paid payout may fail, a succeeded refund may fail, a lost dispute may be won, an
-/// uncollectible invoice may be paid (docs.stripe.com/invoicing/overview, docs.stripe.com/payouts).
-fn is_absorbed(snapshot: &Snapshot) -> bool {
-    let status = snapshot.fields.text("status");
-    match snapshot.family {
-        Family::Subscription => matches!(status, Some("canceled" | "incomplete_expired")),
-        Family::PaymentIntent => matches!(status, Some("succeeded" | "canceled")),
-        Family::Invoice => matches!(status, Some("paid" | "void" | "deleted")),
-        Family::CheckoutSession => status == Some("expired"),
-        Family::Customer => snapshot.fields.flag("deleted") == Some(true),
-        Family::Charge | Family::InvoicePayment => false,
-    }
-}
-
-/// How far an object has come, for events of one second. Larger is later.
-fn progress(family: Family, fields: &View) -> [i64; 3] {
-    let status = fields.text("status");
-    match family {
-        Family::Invoice => [
-            match status {
-                Some("draft") => 0,
-                Some("open") => 1,
-                Some("uncollectible") => 2,
-                _ => 3,
+            phase: match rule_of(&snapshot.event_type) {
+                Some(rule) => rule.phase,
+                None if snapshot.event_type == FETCH => Phase::Fetched,
+                None => Phase::Later,
             },
-            fields.int("attempt_count").unwrap_or(0),
-            fields.int("amount_paid").unwrap_or(0),
-        ],
-        Family::PaymentIntent => [i64::from(fields.text("error_code").is_some()), 0, 0],
-        Family::CheckoutSession => [
-            i64::from(fields.text("payment_status") != Some("unpaid")),
-            0,
-            0,
-        ],
-        Family::Charge => [
-            i64::from(fields.flag("captured") == Some(true)),
-            fields.int("amount_refunded").unwrap_or(0),
-            0,
-        ],
-        // A subscription moves both ways within a second; only `incomplete` is certain to come first.
-        Family::Subscription => [i64::from(status != Some("incomplete")), 0, 0],
-        Family::Customer | Family::InvoicePayment => [0; 3],
+            progress: lattice::of(snapshot.family)
+                .map(|lattice| lattice.progress(&snapshot.fields))
+                .unwrap_or_default(),
+        }
     }
 }
 

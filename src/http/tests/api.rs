@@ -22,6 +22,7 @@ fn event(id: &str, status: &str) -> EventRecord {
         attempts: 0,
         last_error: None,
         stale: false,
+        superseded_by: Vec::new(),
         occurrence: None,
         customer: None,
         waits_for: None,

@@ -19,12 +19,12 @@ use crate::guardrails::mandatory::facts::Fact;
 use crate::guardrails::mandatory::snapshot::Snapshot;
 use crate::guardrails::mandatory::{rule_of, update};
 use crate::stripe::event::Event;
-use crate::stripe::links::{Edge, Node, NodeKind};
+use crate::stripe::links::{Edge, Node, NodeKind, edges};
 use crate::stripe::view::Family;
 
 statements! {
     /// Spends the epoch, as every end of a claim does.
-    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = NULL, lease_until = 0, epoch = epoch + 1 \
+    APPLIED: "UPDATE events SET status = $3, stale = $4, occurrence = coalesce($5, occurrence), applied_at = $6, last_error = $7, lease_until = 0, epoch = epoch + 1 \
         WHERE id = $1 AND epoch = $2";
     /// Asked only after the event's row was written: until then the body of another shape may be on its way in unseen.
     STILL_UNAPPLIED: "UPDATE events SET status = 'pending' WHERE id = $1 AND EXISTS (SELECT 1 FROM bodies WHERE event = $1 AND applied = 0)";
@@ -42,6 +42,8 @@ pub(crate) struct Work {
     snapshots: Vec<Snapshot>,
     pub(crate) links: Vec<Edge>,
     pub(crate) facts: Vec<Fact>,
+    /// Why nothing of the object is kept.
+    remark: Option<&'static str>,
 }
 
 /// The event's object: its id, and its node where links know it.
@@ -63,23 +65,41 @@ impl Work {
                     source,
                 })?;
             let update = update(rule, &event)?;
-            let id = event.object_id().unwrap_or_default().to_owned();
-            let work = work.get_or_insert_with(|| Self {
-                family: rule.family,
-                object: Subject {
-                    node: NodeKind::of(rule.family).map(|kind| Node::new(kind, id.clone())),
-                    id,
-                },
-                customer: event.customer().map(str::to_owned),
-                snapshots: Vec::new(),
-                links: Vec::new(),
-                facts: Vec::new(),
-            });
+            let work = work
+                .get_or_insert_with(|| Self::about(rule.family, update.object, event.customer()));
+            work.remark = update.remark.or(work.remark);
             work.snapshots.extend(update.snapshot);
             work.links.extend(update.links);
             work.facts.extend(update.facts);
         }
         Ok(work)
+    }
+
+    /// Everything that one object says which Stripe was asked for: no facts, because nothing happened by asking.
+    pub(super) fn of_fetched(event: &Event, snapshot: Snapshot) -> Self {
+        let family = snapshot.family;
+        let links = edges(family, &snapshot.object, &event.object);
+        let mut work = Self::about(family, snapshot.object.clone(), event.customer());
+        work.links = links;
+        work.snapshots.push(snapshot);
+        work
+    }
+
+    fn about(family: Family, id: String, customer: Option<&str>) -> Self {
+        Self {
+            family,
+            object: Subject {
+                node: NodeKind::of(family)
+                    .filter(|_| !id.is_empty())
+                    .map(|kind| Node::new(kind, id.clone())),
+                id,
+            },
+            customer: customer.map(str::to_owned),
+            snapshots: Vec::new(),
+            links: Vec::new(),
+            facts: Vec::new(),
+            remark: None,
+        }
     }
 
     /// The objects the event itself shows.
@@ -92,17 +112,37 @@ impl Work {
     }
 }
 
+/// What writing came to.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The event won no field.
+    stale: bool,
+    /// The object's row is another one now.
+    pub(super) changed: bool,
+    occurrence: Option<String>,
+    /// Its follow-up is still to come.
+    open: bool,
+}
+
+/// Tries again while others change the same roots.
+pub(super) async fn in_rounds<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 0..MOST_ROUNDS {
+        match attempt().await {
+            Err(error) if error.is_conflict() => {}
+            Err(StoreError::Contended) => {}
+            other => return other,
+        }
+    }
+    Err(StoreError::Contended)
+}
+
 impl SqlStore {
     pub(super) async fn apply(&self, claimed: &ClaimedEvent) -> Result<(), StoreError> {
         let work = Work::of(claimed)?;
-        for _ in 0..MOST_ROUNDS {
-            match self.try_apply(claimed, work.as_ref()).await {
-                Err(error) if error.is_conflict() => {}
-                Err(StoreError::Contended) => {}
-                other => return other,
-            }
-        }
-        Err(StoreError::Contended)
+        in_rounds(|| self.try_apply(claimed, work.as_ref())).await
     }
 
     async fn try_apply(
@@ -110,37 +150,50 @@ impl SqlStore {
         claimed: &ClaimedEvent,
         work: Option<&Work>,
     ) -> Result<(), StoreError> {
-        let now = self.clock.now();
         let mut tx = self.db.begin().await?;
-        let mut stale = false;
-        let mut occurrence = None;
-        let mut open = false;
-        if let Some(work) = work {
-            let graph = self.lock_roots(&mut tx, claimed, work).await?;
-            let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
-            let new_links =
-                graph::insert(&mut tx, &claimed.account, claimed.livemode, &work.links).await?;
-            stale = write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
-            (occurrence, open) = self
-                .join_occurrences(&mut tx, claimed, work, &graph, new_links)
-                .await?;
-        }
+        let remark = work.and_then(|work| work.remark).map(str::to_owned);
+        let mut written = match work {
+            Some(work) => self.write(&mut tx, claimed, work).await?,
+            None => Written::default(),
+        };
+        written.stale |= remark.is_some();
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
-        let status = if open { "applied" } else { "done" };
-        if tx
-            .run(
-                &APPLIED,
-                args![&claimed.id, claimed.epoch, status, stale, occurrence, now],
-            )
-            .await?
-            == 0
-        {
+        let status = if written.open { "applied" } else { "done" };
+        let values = args![
+            &claimed.id,
+            claimed.epoch,
+            status,
+            written.stale,
+            written.occurrence,
+            self.clock.now(),
+            remark,
+        ];
+        if tx.run(&APPLIED, values).await? == 0 {
             return Err(StoreError::Fenced);
         }
         tx.run(&STILL_UNAPPLIED, args![&claimed.id]).await?;
         tx.commit().await
+    }
+
+    /// Writes everything that follows from `work`; the event's own row is left to whoever holds it.
+    pub(super) async fn write(
+        &self,
+        tx: &mut Transaction,
+        claimed: &ClaimedEvent,
+        work: &Work,
+    ) -> Result<Written, StoreError> {
+        let graph = self.lock_roots(tx, claimed, work).await?;
+        let new_subscribers = new_subscribers(tx, claimed, work).await?;
+        let (account, livemode) = (claimed.account.as_str(), claimed.livemode);
+        let new_links = graph::insert(tx, account, livemode, &work.links).await?;
+        let now = self.clock.now();
+        let mut written = write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
+        (written.occurrence, written.open) = self
+            .join_occurrences(tx, claimed, work, &graph, new_links)
+            .await?;
+        Ok(written)
     }
 
     /// Reads the links, locks what they show, and reads them again: under READ COMMITTED somebody else may have added
@@ -195,7 +248,7 @@ async fn write_rows(
     graph: &Graph,
     new_subscribers: &BTreeSet<String>,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Written, StoreError> {
     let mut rows = Rows {
         tx,
         account: &claimed.account,
@@ -216,7 +269,7 @@ async fn write_rows(
         }
     }
     let Some((before, projection)) = projected else {
-        return Ok(false);
+        return Ok(Written::default());
     };
     if matches!(work.family, Family::Customer | Family::Subscription) {
         let named = [before.as_ref(), Some(&projection.row)]
@@ -229,7 +282,11 @@ async fn write_rows(
             rows.derive_access(customer).await?;
         }
     }
-    Ok(projection.is_stale(&claimed.id))
+    Ok(Written {
+        stale: projection.is_stale(&claimed.id),
+        changed: before.as_ref() != Some(&projection.row),
+        ..Written::default()
+    })
 }
 
 /// The customers whom the event's links show to have a subscription, and no link did before.

@@ -49,6 +49,7 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
             "amount_due",
             "amount_paid",
             "amount_remaining",
+            "amount_overpaid",
             "total",
             "attempt_count",
             "next_payment_attempt",
@@ -56,6 +57,14 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
             "period_end",
         ],
     );
+    reading.field_of(
+        "finalization_error",
+        text,
+        "last_finalization_error",
+        "code",
+    );
+    reading.field("lines_incomplete", flag, &["lines.has_more"]);
+    reading.field("payments_incomplete", flag, &["payments.has_more"]);
     // Before 2019-03-14 it was called `date`.
     reading.field("created", int, &["created", "date"]);
 }

@@ -11,13 +11,30 @@ use crate::stripe::reference::reference;
 use crate::stripe::text::{clip, without_nul};
 use crate::stripe::view::View;
 
+pub(super) mod account;
+pub(super) mod capability;
 pub(super) mod charge;
 pub(super) mod checkout_session;
+pub(super) mod coupon;
+pub(super) mod credit_note;
 pub(super) mod customer;
+pub(super) mod discount;
+pub(super) mod dispute;
+pub(super) mod early_fraud_warning;
+pub(super) mod entitlements;
 pub(super) mod invoice;
 pub(super) mod invoice_payment;
+pub(super) mod mandate;
 pub(super) mod payment_intent;
+pub(super) mod payment_method;
+pub(super) mod payout;
+pub(super) mod price;
+pub(super) mod product;
+pub(super) mod refund;
+pub(super) mod review;
+pub(super) mod setup_intent;
 pub(super) mod subscription;
+pub(super) mod subscription_schedule;
 
 /// The longest text that a view keeps, in characters; a hosted page's address has some 300.
 const MAX_TEXT_CHARS: usize = 5000;

@@ -6,7 +6,7 @@ use super::{Found, Reading, currency, id, int, text, values_at};
 use crate::stripe::order_reference;
 
 pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
-    reading.fields(id, &["customer", "invoice"]);
+    reading.fields(id, &["customer", "invoice", "review", "payment_method"]);
     reading.fields(
         text,
         &[
@@ -39,6 +39,12 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
         text,
         "last_payment_error",
         "decline_code",
+    );
+    reading.field_of(
+        "error_advice_code",
+        text,
+        "last_payment_error",
+        "advice_code",
     );
     reading.field_of("error_charge", id, "last_payment_error", "charge");
 }

@@ -1,13 +1,21 @@
 //! The view of a subscription. Its periods moved to its items in the basil versions, and may differ among them.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use super::{Found, Reading, currency, flag, id, int, text, values_at};
+use crate::stripe::reference::reference;
 
 pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
     reading.fields(
         id,
-        &["customer", "latest_invoice", "default_payment_method"],
+        &[
+            "customer",
+            "latest_invoice",
+            "default_payment_method",
+            "schedule",
+        ],
     );
     reading.fields(text, &["status"]);
     // Before 2019-10-17 it was called `billing`.
@@ -34,10 +42,24 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
             "cancel_at",
             "canceled_at",
             "ended_at",
+            "trial_start",
             "trial_end",
             "created",
         ],
     );
+    reading.field_of("pause_behavior", text, "pause_collection", "behavior");
+    reading.field_of("pause_resumes_at", int, "pause_collection", "resumes_at");
+    reading.field_of("pending_until", int, "pending_update", "expires_at");
+    reading.field_of(
+        "cancellation_reason",
+        text,
+        "cancellation_details",
+        "reason",
+    );
+
+    reading.field("items_incomplete", flag, &["items.has_more"]);
+    let items = items(reading.object());
+    reading.set("items", items);
 
     // What is paid for lasts from the first start to the last end of any item.
     let object = reading.object();
@@ -49,6 +71,33 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
         .find(int, &["current_period_end"])
         .or_else(|| among_items(object, "items.data[].current_period_end", Iterator::max));
     reading.set("current_period_end", end);
+}
+
+/// What is subscribed to: a set, in the order of the items' ids.
+fn items(object: &Value) -> Found {
+    let list = object.get("items").and_then(|items| items.get("data"));
+    let Some(Value::Array(list)) = list else {
+        return Found::Absent;
+    };
+    let items: BTreeMap<&str, Value> = list
+        .iter()
+        .filter_map(|item| Some((reference(Some(item)).id()?, item)))
+        .map(|(name, item)| {
+            let mut reading = Reading::of(item);
+            reading.set("id", Found::Value(Value::from(name)));
+            reading.field("price", id, &["price", "plan"]);
+            reading.field("product", id, &["price.product", "plan.product"]);
+            reading.field("unit_amount", int, &["price.unit_amount", "plan.amount"]);
+            reading.field("currency", currency, &["price.currency", "plan.currency"]);
+            reading.fields(int, &["quantity"]);
+            (name, json!(reading.into_view()))
+        })
+        .collect();
+    if items.is_empty() && !list.is_empty() {
+        // Nothing that could be told apart.
+        return Found::Absent;
+    }
+    Found::Value(items.into_values().collect())
 }
 
 type Times = std::vec::IntoIter<i64>;

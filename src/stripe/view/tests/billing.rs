@@ -198,6 +198,7 @@ fn an_invoice_of_2022_and_one_of_2026() {
         {"object": "invoice_payment", "payment": {"type": "charge", "charge": "ch_1"}},
         {"object": "invoice_payment", "payment": {"type": "payment_intent", "payment_intent": {"id": "pi_2"}}}
     ]});
+    expected["payments_incomplete"] = json!(false);
     check(Family::Invoice, &new, &expected);
 
     // Both, with the old places empty: what is known wins over null.
@@ -285,4 +286,34 @@ fn an_invoice_payment() {
         &json!({"amount_paid": null, "payment": {"charge": "ch_1", "payment_intent": null}}),
         &json!({"amount_paid": null, "charge": "ch_1", "payment_intent": null}),
     );
+}
+
+#[test]
+fn a_subscriptions_items_are_a_set() {
+    let item = |id: &str, amount: i64| json!({"id": id, "price": {"id": "price_1", "unit_amount": amount, "currency": "EUR"}, "quantity": 2});
+    let seen = json!([
+        {"id": "si_1", "price": "price_1", "unit_amount": 5, "currency": "eur", "quantity": 2},
+        {"id": "si_2", "price": "price_1", "unit_amount": 7, "currency": "eur", "quantity": 2},
+    ]);
+    for (items, expected) in [
+        (
+            json!({"data": [item("si_1", 5), item("si_2", 7)]}),
+            Some(seen.clone()),
+        ),
+        (
+            json!({"data": [item("si_2", 7), {}, item("si_1", 5)]}),
+            Some(seen),
+        ),
+        (
+            json!({"data": [{"id": "si_1", "plan": {"id": "gold", "amount": 5}}]}),
+            Some(json!([{"id": "si_1", "price": "gold", "unit_amount": 5}])),
+        ),
+        (json!({"data": []}), Some(json!([]))),
+        (json!({"data": [{}]}), None),
+        (json!({"data": "si_1"}), None),
+        (json!(null), None),
+    ] {
+        let object = json!({ "items": items });
+        check_field(Family::Subscription, &object, "items", expected.as_ref());
+    }
 }

@@ -35,7 +35,7 @@ fn a_family_has_stripes_name_in_every_form() {
         );
     }
     assert_eq!(Family::parse("checkout_session"), None);
-    assert_eq!(Family::parse("payout"), None);
+    assert_eq!(Family::parse("application"), None);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_payment_intent_of_2020_and_one_of_2026() {
         "amount_capturable": 0, "currency": "usd", "capture_method": "automatic",
         "cancellation_reason": null, "receipt_email": null, "created": 4, "order_id": "1001",
         "error_code": "card_declined", "error_decline_code": "insufficient_funds",
-        "error_charge": "ch_2",
+        "error_advice_code": null, "error_charge": "ch_2",
     });
     check(Family::PaymentIntent, &shared, &expected);
 
@@ -71,7 +71,9 @@ fn a_payment_intents_latest_charge() {
 
 #[test]
 fn a_payment_intents_error_is_replaced_as_a_whole() {
-    let null = json!({"error_code": null, "error_decline_code": null, "error_charge": null});
+    let null = json!({
+        "error_code": null, "error_decline_code": null, "error_advice_code": null, "error_charge": null
+    });
     for (error, expected) in [
         (json!({"last_payment_error": null}), null.clone()),
         (
@@ -79,12 +81,17 @@ fn a_payment_intents_error_is_replaced_as_a_whole() {
             null,
         ),
         (
-            json!({"last_payment_error": {"code": "expired_card", "charge": {"id": "ch_1"}}}),
-            json!({"error_code": "expired_card", "error_decline_code": null, "error_charge": "ch_1"}),
+            json!({"last_payment_error": {
+                "code": "expired_card", "advice_code": "confirm_card_data", "charge": {"id": "ch_1"}
+            }}),
+            json!({
+                "error_code": "expired_card", "error_decline_code": null,
+                "error_advice_code": "confirm_card_data", "error_charge": "ch_1"
+            }),
         ),
         (
             json!({"last_payment_error": {"code": 7, "decline_code": null, "charge": []}}),
-            json!({"error_decline_code": null}),
+            json!({"error_decline_code": null, "error_advice_code": null}),
         ),
         (json!({"last_payment_error": "declined"}), json!({})),
         (json!({}), json!({})),
