@@ -69,7 +69,12 @@ const NO_ID: &str = "its object has no id: there is no row to write it to";
 pub fn update(rule: &Rule, event: &Event) -> Result<Update, Unreadable> {
     let mut fields = view(rule.family, &event.object);
     let id = subject(rule, event).unwrap_or_default();
-    check(rule, event, id.is_empty() && fields.is_empty())?;
+    let says_its_kind = event.object_kind() == Some(rule.object);
+    check(
+        rule,
+        event,
+        id.is_empty() && fields.is_empty() && !says_its_kind,
+    )?;
     if let Some((field, said)) = rule.sets {
         let value = match said {
             Said::Yes => Value::Bool(true),
