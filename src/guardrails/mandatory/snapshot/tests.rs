@@ -319,6 +319,21 @@ fn previous_attributes_order_the_changes_of_one_second() {
 }
 
 #[test]
+fn what_only_one_of_two_events_says_is_no_tie() {
+    let one = json!({"status": "open", "charge": "ch_1"});
+    let one = snapshot("evt_a", "invoice.updated", 1, &one, &Value::Null);
+    let other = json!({"status": "open", "amount_overpaid": 0});
+    let other = snapshot("evt_b", "invoice.updated", 1, &other, &Value::Null);
+    let (fields, tie) = row(&[one.clone(), other.clone()]);
+    assert!(!tie, "they say nothing of each other's fields");
+    assert_eq!(fields.text("charge"), Some("ch_1"));
+    assert_eq!(fields.int("amount_overpaid"), Some(0));
+    let third = json!({"status": "open", "charge": "ch_2"});
+    let third = snapshot("evt_c", "invoice.updated", 1, &third, &Value::Null);
+    assert!(row(&[one, other, third]).1, "two charges");
+}
+
+#[test]
 fn two_bodies_of_one_event_are_no_tie() {
     let old = snapshot(
         "evt_1",
