@@ -34,6 +34,8 @@ mod outbox;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;

@@ -7,6 +7,7 @@ mod hints;
 mod once;
 mod outage;
 mod overload;
+mod recorded;
 mod refusals;
 mod resolve;
 mod stopping;

@@ -69,7 +69,13 @@ const NO_ID: &str = "its object has no id: there is no row to write it to";
 pub fn update(rule: &Rule, event: &Event) -> Result<Update, Unreadable> {
     let mut fields = view(rule.family, &event.object);
     let id = subject(rule, event).unwrap_or_default();
-    check(rule, event, id.is_empty() && fields.is_empty())?;
+    // An application that leaves shows no more than itself.
+    let shows_itself = event.object_id().is_some() || event.object_kind() == Some(rule.object);
+    check(
+        rule,
+        event,
+        fields.is_empty() && id.is_empty() && !shows_itself,
+    )?;
     if let Some((field, said)) = rule.sets {
         let value = match said {
             Said::Yes => Value::Bool(true),

@@ -61,7 +61,7 @@ pub struct Projection {
     pub row: View,
     /// Which event each field's value came from.
     pub winners: BTreeMap<String, String>,
-    /// Two snapshots with different contents were told apart by their event id only.
+    /// Two events that say different things were told apart by their ids only.
     pub tie: bool,
 }
 
@@ -168,7 +168,7 @@ impl Rank {
 
 /// Orders snapshots that nothing else tells apart by following `previous_attributes` from the row so far.
 ///
-/// Where the chain breaks off, the event id decides and the row is marked as a tie, unless the contents agree.
+/// Where the chain breaks off, the event id decides and the row is marked as a tie, unless the events agree.
 fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'a Snapshot> {
     let mut ordered: Vec<&Snapshot> = Vec::with_capacity(rest.len());
     let mut row = projection.row.clone();
@@ -186,14 +186,24 @@ fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'
         }
         ordered.push(snapshot);
     }
-    // Two bodies of one event differ in shape, not in what they say: the newer API version stands last, and that is
-    // no tie. Where a later second settles everything, an earlier tie is forgotten.
-    projection.tie = rest.iter().any(|s| {
-        rest.first()
-            .is_some_and(|first| s.event != first.event && s.fields != first.fields)
-    });
+    // Where a later second settles everything, an earlier tie is forgotten.
+    projection.tie = contradict(&rest);
     ordered.extend(rest);
     ordered
+}
+
+/// Whether two events say different things of one field.
+///
+/// What only one of them says, because another API version shaped it, stands whoever is last. Two bodies of one event
+/// differ in shape, not in what they say: the newer version stands last, and speaks for the event.
+fn contradict(snapshots: &[&Snapshot]) -> bool {
+    let mut said: BTreeMap<&str, (&Value, &str)> = BTreeMap::new();
+    snapshots.iter().any(|snapshot| {
+        snapshot.fields.iter().any(|(field, value)| {
+            let before = said.insert(field, (value, &snapshot.event));
+            before.is_some_and(|(other, event)| event != snapshot.event && other != value)
+        })
+    })
 }
 
 /// Whether a row is in the state that `previous` describes.

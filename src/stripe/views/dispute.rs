@@ -14,10 +14,14 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
     reading.fields(int, &["amount", "created"]);
     reading.fields(flag, &["is_charge_refundable"]);
     reading.field("due_by", int, &["evidence_details.due_by"]);
+    // Before it said how the payment was made, the dispute itself named the code.
     reading.field(
         "network_reason_code",
         text,
-        &["payment_method_details.card.network_reason_code"],
+        &[
+            "network_reason_code",
+            "payment_method_details.card.network_reason_code",
+        ],
     );
 
     let movements = match reading.object().get("balance_transactions") {

@@ -5,7 +5,7 @@
 //! Stripe's JSON. All ids, people and amounts are invented.
 
 mod object;
-mod samples;
+pub(crate) mod samples;
 mod shape;
 
 use std::fmt;

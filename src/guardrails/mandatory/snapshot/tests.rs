@@ -1,5 +1,7 @@
 //! What is greater than what, case by case.
 
+mod ties;
+
 use serde_json::{Value, json};
 
 use proptest::prelude::*;
@@ -316,34 +318,6 @@ fn previous_attributes_order_the_changes_of_one_second() {
     assert!(tie);
     let (row, tie) = row(&[base]);
     assert_eq!((row.text("status"), tie), (Some("trialing"), false));
-}
-
-#[test]
-fn two_bodies_of_one_event_are_no_tie() {
-    let old = snapshot(
-        "evt_1",
-        "customer.updated",
-        5,
-        &json!({"email": "ada@example.com", "name": "Ada"}),
-        &NONE,
-    );
-    let mut new = snapshot(
-        "evt_1",
-        "customer.updated",
-        5,
-        &json!({"email": "ada@example.com"}),
-        &NONE,
-    );
-    new.api_version = "2025-09-30.clover".to_owned();
-    assert!(!row(&[old.clone(), new]).1);
-    let other = snapshot(
-        "evt_2",
-        "customer.updated",
-        5,
-        &json!({"email": "eve@example.com"}),
-        &NONE,
-    );
-    assert!(row(&[old, other]).1);
 }
 
 #[test]
