@@ -9,9 +9,9 @@ use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
-    Policy, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
-    ToolCallRecord,
+    EventFilter, EventRecord, Failure, Finish, LedgerEntry, Listing, MessageRecord, NewStep,
+    ObjectRow, Page, Policy, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
+    SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -27,6 +27,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("apply/graph", super::apply::graph::ALL),
     ("apply/rows", super::apply::rows::ALL),
     ("apply/occurrences", super::apply::occurrences::ALL),
+    ("ledger", super::ledger::ALL),
     ("runs", super::runs::ALL),
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
@@ -243,6 +244,13 @@ impl Store for SqlStore {
     }
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError> {
         self.read_object(kind, id).await
+    }
+    async fn ledger(
+        &self,
+        source: Option<&str>,
+        page: &Page,
+    ) -> Result<Listing<LedgerEntry>, StoreError> {
+        self.list_ledger(source, page).await
     }
     async fn census(&self) -> Result<Census, StoreError> {
         self.take_census().await

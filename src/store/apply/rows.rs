@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
+use crate::guardrails::derive::ledger::entries;
 use crate::guardrails::mandatory::lattice::{self, Move};
 use crate::guardrails::mandatory::snapshot::{Projection, Snapshot, project};
 use crate::store::database::{Transaction, args, list, statements};
@@ -37,13 +38,13 @@ pub(super) struct Put<'a> {
 }
 
 /// What a field was and is, and the rule that says so.
-pub(super) struct Change<'a> {
-    pub(super) entity: &'a str,
-    pub(super) id: &'a str,
-    pub(super) field: &'a str,
-    pub(super) from: Option<&'a Value>,
-    pub(super) to: &'a Value,
-    pub(super) rule: &'a str,
+pub(crate) struct Change<'a> {
+    pub(crate) entity: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) field: &'a str,
+    pub(crate) from: Option<&'a Value>,
+    pub(crate) to: &'a Value,
+    pub(crate) rule: &'a str,
 }
 
 /// Writes rows for one event, and notes what each write changed and by which rule.
@@ -130,6 +131,10 @@ impl Rows<'_> {
             data: json(&projection.row),
         })
         .await?;
+        if moves_money(*family) {
+            let entries = entries(*family, object, &projection.row, &all);
+            self.post(*family, object, &entries).await?;
+        }
         if before.as_ref() != Some(&projection.row) {
             watch(*family, before.as_ref(), &projection.row, event_type);
             let empty = View::default();
@@ -165,7 +170,7 @@ impl Rows<'_> {
         self.tx.run(&PUT, values).await.map(drop)
     }
 
-    pub(super) async fn note(&mut self, change: &Change<'_>) -> Result<(), StoreError> {
+    pub(crate) async fn note(&mut self, change: &Change<'_>) -> Result<(), StoreError> {
         let (from, to) = (change.from.unwrap_or(&Value::Null), change.to);
         if from == to {
             return Ok(());
@@ -226,6 +231,14 @@ impl Rows<'_> {
             .await?
             .is_some())
     }
+}
+
+/// Whose snapshots tell of movements of money.
+fn moves_money(family: Family) -> bool {
+    matches!(
+        family,
+        Family::Charge | Family::Refund | Family::Dispute | Family::Payout
+    )
 }
 
 /// Tells the operator of a move that no table knows, or that Stripe makes to correct itself; it counts all the same.

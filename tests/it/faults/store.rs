@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::store::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
-    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
-    ToolCallRecord,
+    EventFilter, EventRecord, Failure, Finish, LedgerEntry, Listing, MessageRecord, NewStep,
+    ObjectRow, Page, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome,
+    Store, StoreError, ToolCallRecord,
 };
 
 use super::point::Faults;
@@ -68,6 +68,7 @@ verbs! {
     message(id: &str) -> Option<MessageRecord>;
     objects(kind: &str, page: &Page) -> Listing<ObjectRow>;
     object(kind: &str, id: &str) -> Vec<ObjectRow>;
+    ledger(source: Option<&str>, page: &Page) -> Listing<LedgerEntry>;
     census() -> Census;
     check() -> ();
 }
