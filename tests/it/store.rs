@@ -34,6 +34,7 @@ mod examination;
 mod expiry;
 mod inbox;
 mod lanes;
+mod money;
 mod plans;
 mod queued;
 mod resolve;

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod contest;
+pub mod hold;
 pub mod ledger;
 pub mod order;
 pub mod refund;

@@ -148,12 +148,14 @@ pub static RULES: &[Rule] = &[
         "checkout.session.async_payment_succeeded",
         CheckoutSession,
         Later,
-    ),
+    )
+    .sets("async_payment", Said::Word("succeeded")),
     rule(
         "checkout.session.async_payment_failed",
         CheckoutSession,
         Later,
-    ),
+    )
+    .sets("async_payment", Said::Word("failed")),
     rule("checkout.session.expired", CheckoutSession, Later),
     rule("customer.created", Customer, Created),
     rule("customer.updated", Customer, Later),

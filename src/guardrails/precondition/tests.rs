@@ -16,6 +16,8 @@ fn order(status: OrderStatus) -> Order {
         amount: None,
         amount_refunded: 0,
         currency: None,
+        capture_before: None,
+        holds: Vec::new(),
         payment_intents: Vec::new(),
         created: 0,
     }

@@ -98,7 +98,7 @@ async fn show(
 }
 
 fn shape(app: &App, row: &ObjectRow) -> Value {
-    shapes::object(row, app.state.clock.now(), app.state.access_grace)
+    shapes::object(row, app.state.clock.now(), &app.state.access)
 }
 
 fn ambiguous(rows: &[ObjectRow]) -> Problem {

@@ -38,6 +38,24 @@ pub(crate) fn pays(kind: NodeKind) -> bool {
     )
 }
 
+/// What casts doubt on a payment.
+pub(crate) fn doubts(kind: NodeKind) -> bool {
+    matches!(
+        kind,
+        NodeKind::Dispute | NodeKind::EarlyFraudWarning | NodeKind::Review
+    )
+}
+
+/// What hangs on a payment. It is followed, too: two events may name two payments of one dispute, and whichever comes
+/// last must find all that it changes. It does not count as a part of what is sold.
+fn hangs(kind: NodeKind) -> bool {
+    doubts(kind) || kind == NodeKind::Refund
+}
+
+fn is_followed(kind: NodeKind) -> bool {
+    sells(kind) || pays(kind) || hangs(kind)
+}
+
 impl Graph {
     /// Reads what the store knows round `start`, and adds `edges`.
     pub(crate) async fn load(
@@ -60,9 +78,10 @@ impl Graph {
             .chain(graph.neighbours.keys())
             .cloned()
             .collect();
-        ask.retain(|node| sells(node.kind) || pays(node.kind));
+        ask.retain(|node| is_followed(node.kind));
         while !ask.is_empty() {
-            if asked.len() + ask.len() > MOST_NODES {
+            let parts = asked.iter().chain(&ask).filter(|node| !hangs(node.kind));
+            if parts.count() > MOST_NODES {
                 graph.overgrown = true;
                 break;
             }
@@ -84,7 +103,7 @@ impl Graph {
                         what: "not a node",
                     });
                 };
-                if (sells(b.kind) || pays(b.kind)) && !asked.contains(&b) {
+                if is_followed(b.kind) && !asked.contains(&b) {
                     ask.insert(b.clone());
                 }
                 graph.add(a, b);
@@ -113,6 +132,20 @@ impl Graph {
             .is_some_and(|others| others.iter().any(|other| other.kind == kind))
     }
 
+    /// The ids of the neighbours of a kind that some nodes have, each once.
+    pub(crate) fn around<'a>(
+        &'a self,
+        nodes: impl IntoIterator<Item = &'a Node>,
+        kind: NodeKind,
+    ) -> BTreeSet<&'a str> {
+        nodes
+            .into_iter()
+            .flat_map(|node| self.neighbours.get(node).into_iter().flatten())
+            .filter(|other| other.kind == kind)
+            .map(|other| other.id.as_str())
+            .collect()
+    }
+
     /// Everything connected to `start` through nodes that `through` lets pass, `start` included.
     pub(crate) fn connected(
         &self,
@@ -133,6 +166,36 @@ impl Graph {
             }
         }
         reached
+    }
+
+    /// What only several links together show: whose payment a dispute, a warning or a review is about.
+    ///
+    /// None of them names a customer. Whichever event brings the last link of the chain finds the whole of it, so these
+    /// are the same in any order.
+    pub(crate) fn of_customers(&self) -> Vec<Edge> {
+        let mut edges = Vec::new();
+        for doubt in self.nodes().filter(|node| doubts(node.kind)) {
+            let payments = self.neighbours.get(doubt).into_iter().flatten();
+            let payments = payments.filter(|node| pays(node.kind)).cloned().collect();
+            for payment in self.connected(&payments, pays) {
+                let around = self.neighbours.get(&payment).into_iter().flatten();
+                edges.extend(
+                    around
+                        .filter(|node| node.kind == NodeKind::Customer)
+                        .map(|customer| Edge::new(customer.clone(), doubt.clone())),
+                );
+            }
+        }
+        edges
+    }
+
+    /// The customers whose payments are disputed.
+    pub(crate) fn contesting(&self) -> BTreeSet<String> {
+        self.of_customers()
+            .iter()
+            .filter(|edge| edge.last().kind == NodeKind::Dispute)
+            .map(|edge| edge.first().id.clone())
+            .collect()
     }
 
     /// The order components of the graph.

@@ -125,8 +125,9 @@ impl SqlStore {
         if let Some(work) = work {
             let graph = self.lock_roots(&mut tx, claimed, work).await?;
             let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
-            let new_links =
-                graph::insert(&mut tx, &claimed.account, claimed.livemode, &work.links).await?;
+            let (account, livemode) = (&claimed.account, claimed.livemode);
+            let new_links = graph::insert(&mut tx, account, livemode, &work.links).await?;
+            graph::insert(&mut tx, account, livemode, &graph.of_customers()).await?;
             stale |= write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
             (occurrence, open) = self
                 .join_occurrences(&mut tx, claimed, work, &graph, new_links)
@@ -230,21 +231,22 @@ async fn write_rows(
             derive_orders(&mut rows, &around).await?;
         }
     }
-    let Some((before, projection)) = projected else {
-        return Ok(false);
-    };
-    if matches!(work.family, Family::Customer | Family::Subscription) {
+    // Those whom a dispute is linked to, by this event perhaps.
+    let mut customers = graph.contesting();
+    if let (Some((before, projection)), Family::Customer | Family::Subscription) =
+        (&projected, work.family)
+    {
         let named = [before.as_ref(), Some(&projection.row)]
             .into_iter()
             .flatten()
             .filter_map(|row| row.text("customer"));
-        let mut customers: BTreeSet<String> = named.map(str::to_owned).collect();
+        customers.extend(named.map(str::to_owned));
         customers.extend(work.customer.clone());
-        for customer in &customers {
-            rows.derive_access(customer).await?;
-        }
     }
-    Ok(projection.is_stale(&claimed.id))
+    for customer in &customers {
+        rows.derive_access(customer).await?;
+    }
+    Ok(projected.is_some_and(|(_, projection)| projection.is_stale(&claimed.id)))
 }
 
 /// The customers whom the event's links show to have a subscription, and no link did before.
