@@ -29,6 +29,7 @@ macro_rules! on_both {
 
 mod caps;
 mod conformance;
+mod connect;
 mod dead;
 mod examination;
 mod expiry;

@@ -255,7 +255,8 @@ pub static RULES: &[Rule] = &[
     rule("coupon.created", Coupon, Created),
     rule("coupon.updated", Coupon, Later),
     rule("coupon.deleted", Coupon, Later).sets("deleted", Said::Yes),
-    rule("account.updated", Account, Later),
+    // Stripe tells a platform of an account only while the account lets it.
+    rule("account.updated", Account, Later).sets("authorized", Said::Yes),
     rule("account.application.authorized", Account, Later)
         .about("application")
         .keyed_by(Key::Account)

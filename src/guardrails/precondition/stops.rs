@@ -9,10 +9,11 @@ use crate::guardrails::derive::order::OrderStatus;
 use crate::stripe::view::View;
 
 use Purpose::{
-    InvoicePaymentFailed, PaymentFailed, SubscriptionEnded, SubscriptionPastDue, WinbackDue,
+    InvoicePaymentFailed, PaymentFailed, PaymentSucceeded, SubscriptionEnded, SubscriptionPastDue,
+    WinbackDue,
 };
 use Reach::{Everything, Mails};
-use Test::{Back, Deleted, Left, OrderPaid, Status};
+use Test::{Back, Deleted, Disconnected, Left, OrderPaid, Status};
 use Thing::{Invoice, Payment, Subscription};
 
 /// How far a fact reaches. Either ends a run that is not finished.
@@ -45,6 +46,8 @@ enum Test {
     OrderPaid,
     /// The customer has access by a subscription.
     Back,
+    /// The connected account took back its leave.
+    Disconnected,
 }
 
 /// One row of the table.
@@ -58,7 +61,8 @@ pub struct Stop {
     pub why: &'static str,
 }
 
-/// Every stop condition. `payment_succeeded` has none: that money came in stays true.
+/// Every stop condition. Nothing else ends `payment_succeeded` than the end of an account's leave: that money came in
+/// stays true.
 pub static STOPS: &[Stop] = &[
     Stop {
         fact: "customer deleted",
@@ -171,6 +175,19 @@ pub static STOPS: &[Stop] = &[
         ends: &[(WinbackDue, Everything)],
         why: "nobody is invited back who is here",
     },
+    Stop {
+        fact: "account disconnected",
+        test: Disconnected,
+        ends: &[
+            (PaymentSucceeded, Everything),
+            (PaymentFailed, Everything),
+            (InvoicePaymentFailed, Everything),
+            (SubscriptionPastDue, Everything),
+            (SubscriptionEnded, Everything),
+            (WinbackDue, Everything),
+        ],
+        why: "whose account has left is not ours to write to, nor to write about",
+    },
 ];
 
 impl Stop {
@@ -192,8 +209,14 @@ impl Stop {
             Left(thing, statuses) => thing.says(standing, |status| !statuses.contains(&status)),
             OrderPaid => {
                 let order = standing.order.as_ref()?;
-                matches!(order.status, OrderStatus::Paid | OrderStatus::Authorized)
-                    .then(|| format!("order {} was paid by another payment", order.id))
+                let unpaid = matches!(
+                    order.status,
+                    OrderStatus::Pending
+                        | OrderStatus::AwaitingCustomer
+                        | OrderStatus::Review
+                        | OrderStatus::Canceled
+                );
+                (!unpaid).then(|| format!("order {} was paid by another payment", order.id))
             }
             Back => match standing.access.as_ref()? {
                 Access::Granted { subscription, .. } | Access::Grace { subscription, .. } => Some(
@@ -201,8 +224,17 @@ impl Stop {
                 ),
                 Access::Denied { .. } => None,
             },
+            Disconnected => {
+                let (id, account) = standing.account.as_ref()?;
+                is_disconnected(account).then(|| format!("account {id} has disconnected"))
+            }
         }
     }
+}
+
+/// Whether the row of a connected account says that it took back its leave, and has not given it again since.
+pub fn is_disconnected(account: &View) -> bool {
+    account.flag("authorized") == Some(false)
 }
 
 impl Thing {

@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::guardrails::mandatory::facts::Fact;
 use crate::guardrails::mandatory::snapshot::Snapshot;
 use crate::guardrails::mandatory::{rule_of, update};
+use crate::guardrails::precondition::stops::is_disconnected;
 use crate::stripe::event::Event;
 use crate::stripe::links::{Edge, Node, NodeKind};
 use crate::stripe::view::Family;
@@ -118,25 +119,36 @@ impl SqlStore {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
-        let remark = work.and_then(|work| work.remark).map(str::to_owned);
+        let mut remark = work.and_then(|work| work.remark).map(str::to_owned);
         let mut stale = remark.is_some();
         let mut occurrence = None;
-        let mut open = false;
+        let mut status = "done";
         if let Some(work) = work {
             let graph = self.lock_roots(&mut tx, claimed, work).await?;
-            let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
-            let (account, livemode) = (&claimed.account, claimed.livemode);
-            let new_links = graph::insert(&mut tx, account, livemode, &work.links).await?;
-            graph::insert(&mut tx, account, livemode, &graph.of_customers()).await?;
-            stale |= write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
-            (occurrence, open) = self
-                .join_occurrences(&mut tx, claimed, work, &graph, new_links)
-                .await?;
+            if is_foreign_now(&mut tx, claimed, work).await? {
+                (status, stale) = ("ignored", true);
+                remark = Some(format!(
+                    "account {} has disconnected; nothing of it is worked on until it connects again",
+                    claimed.account
+                ));
+            } else {
+                let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
+                let (account, livemode) = (&claimed.account, claimed.livemode);
+                let new_links = graph::insert(&mut tx, account, livemode, &work.links).await?;
+                graph::insert(&mut tx, account, livemode, &graph.of_customers()).await?;
+                stale |= write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
+                let open;
+                (occurrence, open) = self
+                    .join_occurrences(&mut tx, claimed, work, &graph, new_links)
+                    .await?;
+                if open {
+                    status = "applied";
+                }
+            }
         }
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
-        let status = if open { "applied" } else { "done" };
         if tx
             .run(
                 &APPLIED,
@@ -202,6 +214,29 @@ impl SqlStore {
             Err(StoreError::Contended)
         }
     }
+}
+
+/// Whether an event came too late to be worked on: its account took back the leave to. What tells of that leave itself is
+/// always read.
+async fn is_foreign_now(
+    tx: &mut Transaction,
+    claimed: &ClaimedEvent,
+    work: &Work,
+) -> Result<bool, StoreError> {
+    if work.family == Family::Account {
+        return Ok(false);
+    }
+    let id = &claimed.account;
+    let row = tx
+        .row(
+            &rows::ROW,
+            args![id, claimed.livemode, Family::Account.as_str(), id],
+        )
+        .await?;
+    Ok(row
+        .map(|row| row.json("data"))
+        .transpose()?
+        .is_some_and(|account| is_disconnected(&account)))
 }
 
 async fn write_rows(
