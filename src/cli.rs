@@ -6,6 +6,7 @@
 
 mod demo;
 mod doctor;
+mod event_types;
 mod events;
 mod failure;
 mod migrate;

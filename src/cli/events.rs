@@ -1,14 +1,14 @@
 //! `billhook events`: the inbox.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::output::{Output, clean};
-use super::{Answer, Surroundings, timeline};
-use crate::agent::prompts::Prompts;
-use crate::guardrails::mandatory::RULES;
-use crate::store::{EVENT_STATUSES, EventFilter, EventRecord, Page, Retried, Store as _};
+use super::{Answer, Surroundings, event_types, timeline};
+use crate::clock::{Clock as _, SystemClock};
+use crate::http::shapes;
+use crate::store::{EVENT_STATUSES, EventFilter, EventRecord, Page, Retried, SqlStore, Store as _};
 
 /// What may be asked for.
 #[derive(Debug, Subcommand)]
@@ -25,7 +25,7 @@ pub(super) enum Events {
         /// The event
         id: String,
     },
-    /// List the event types that are handled; all others are stored and ignored
+    /// List the event types that are handled, and which state may follow which; all other types are stored and ignored
     Types,
 }
 
@@ -58,7 +58,7 @@ impl Events {
             Self::List(asked) => list(asked, around, output).await,
             Self::Show { id } => show(&id, around, output).await,
             Self::Retry { id } => retry(&id, around, output).await,
-            Self::Types => types(around, output),
+            Self::Types => event_types::print(around, output),
         }
     }
 }
@@ -133,9 +133,39 @@ async fn show(id: &str, around: &Surroundings, output: &mut Output) -> anyhow::R
         output.json(&event)?;
     } else {
         timeline::print(&event, output)?;
+        if let Some(customer) = &event.customer {
+            access(&store, around, &event, customer, output).await?;
+        }
     }
     store.close().await;
     Ok(Answer::Yes)
+}
+
+/// Whether the event's customer has access now, and why.
+async fn access(
+    store: &SqlStore,
+    around: &Surroundings,
+    event: &EventRecord,
+    customer: &str,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let rows = store.object("customer", customer).await?;
+    let row = rows
+        .iter()
+        .find(|row| row.account == event.account && row.livemode == event.livemode);
+    let Some(row) = row else { return Ok(()) };
+    let config = around.config()?;
+    let shown = shapes::customer(row, SystemClock.now(), &config.access);
+    let access = shown.get("access");
+    let field = |name: &str| access.and_then(|access| access.get(name));
+    let has = if field("granted").and_then(Value::as_bool) == Some(true) {
+        "has access"
+    } else {
+        "has no access"
+    };
+    let reason = field("reason").map(timeline::plain).unwrap_or_default();
+    output.line("")?;
+    output.line(format!("customer {} {has}: {reason}", clean(customer)))
 }
 
 fn missing(id: &str) -> Failure {
@@ -163,39 +193,4 @@ async fn retry(id: &str, around: &Surroundings, output: &mut Output) -> anyhow::
         .into()),
         Retried::Missing => Err(missing(id).into()),
     }
-}
-
-fn types(around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
-    let prompts = Prompts::open(around.config()?.prompts.folder.as_deref())?;
-    let leads = |event_type: &str| prompts.led_by(event_type).map(|book| book.name.clone());
-    if output.is_json() {
-        let data: Vec<_> = RULES
-            .iter()
-            .map(|rule| {
-                json!({
-                    "type": rule.event_type,
-                    "object": rule.family.as_str(),
-                    "keeps_state": rule.keeps_row,
-                    "playbook": leads(rule.event_type),
-                })
-            })
-            .collect();
-        output.json(&json!({"object": "list", "data": data, "has_more": false}))?;
-        return Ok(Answer::Yes);
-    }
-    let rows = RULES.iter().map(|rule| {
-        let kept = if rule.keeps_row {
-            "its row and links"
-        } else {
-            "links only"
-        };
-        vec![
-            rule.event_type.to_owned(),
-            rule.family.to_string(),
-            kept.to_owned(),
-            leads(rule.event_type).unwrap_or_default(),
-        ]
-    });
-    output.table(&["type", "object", "state kept", "may lead to"], rows)?;
-    Ok(Answer::Yes)
 }

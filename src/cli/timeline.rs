@@ -92,13 +92,15 @@ fn applied(event: &EventRecord, output: &mut Output) -> anyhow::Result<()> {
     }
     if event.changes.is_empty() {
         if matches!(event.status.as_str(), "applied" | "done") {
-            output.line(if event.stale {
-                "applied: everything it says was known, or known better"
-            } else {
-                "applied: no field changed"
+            output.line(match &event.last_error {
+                Some(remark) => format!("applied: {}", clean(remark)),
+                None if event.stale => {
+                    "applied: everything it says was known, or known better".to_owned()
+                }
+                None => "applied: no field changed".to_owned(),
             })?;
         }
-        return Ok(());
+        return superseded(event, output);
     }
     output.line("applied by rule:")?;
     for change in &event.changes {
@@ -111,6 +113,20 @@ fn applied(event: &EventRecord, output: &mut Output) -> anyhow::Result<()> {
             text("from"),
             text("to"),
             text("rule")
+        ))?;
+    }
+    superseded(event, output)
+}
+
+/// Which events say better what this one says.
+fn superseded(event: &EventRecord, output: &mut Output) -> anyhow::Result<()> {
+    for better in &event.superseded_by {
+        output.line(format!(
+            "  {} stands: {} ({}) {}",
+            clean(&better.fields.join(", ")),
+            clean(&better.event),
+            clean(&better.r#type),
+            clean(&better.because)
         ))?;
     }
     Ok(())

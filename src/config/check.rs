@@ -90,7 +90,17 @@ impl Config {
     }
 
     fn check_stripe(&self) -> Result<(), Refusal> {
-        positive("stripe.tolerance", self.stripe.tolerance)?;
+        for (key, value) in [
+            ("stripe.tolerance", self.stripe.tolerance),
+            (
+                "stripe.api_connect_timeout",
+                self.stripe.api_connect_timeout,
+            ),
+            ("stripe.api_timeout", self.stripe.api_timeout),
+            ("stripe.api_deadline", self.stripe.api_deadline),
+        ] {
+            positive(key, value)?;
+        }
         for account in &self.stripe.accounts {
             // `self` is how an event without an account is stored.
             if !account.starts_with("acct_") && account != "self" {

@@ -20,6 +20,15 @@ pub struct StripeConfig {
     /// Where Stripe's API is.
     #[serde(deserialize_with = "values::parsed")]
     pub api_base: ServiceUrl,
+    /// How long connecting to Stripe's API may take.
+    #[serde(deserialize_with = "values::duration")]
+    pub api_connect_timeout: Duration,
+    /// How long one request to it may take.
+    #[serde(deserialize_with = "values::duration")]
+    pub api_timeout: Duration,
+    /// How long one answer is waited for, all tries together.
+    #[serde(deserialize_with = "values::duration")]
+    pub api_deadline: Duration,
     /// How far a signature's timestamp may be from now.
     #[serde(deserialize_with = "values::duration")]
     pub tolerance: Duration,

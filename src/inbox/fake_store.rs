@@ -239,6 +239,10 @@ impl Store for FakeStore {
         Err(StoreError::Contended)
     }
 
+    async fn observe(&self, _: &Observation) -> Result<Observed, StoreError> {
+        Err(StoreError::Contended)
+    }
+
     async fn promote_schedules(&self, _: u32) -> Result<u64, StoreError> {
         Err(StoreError::Contended)
     }

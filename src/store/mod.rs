@@ -2,7 +2,7 @@
 //!
 //! Callers see [`Store`] and the records in `records.rs`, never a connection or a table. No verb holds a transaction
 //! while anything outside of the database happens. A new verb is a method here, its statements and its code in the file
-//! of its stage (`inbox`, `apply`, `runs`, `finish`, `outbox`, `read`), a case in `tests/it/store.rs`, which runs on
+//! of its stage (`inbox`, `apply`, `observe`, `runs`, `finish`, `outbox`, `read`), a case in `tests/it/store.rs`, which runs on
 //! both databases, and a story in `tests/it/faults`, where every call of it fails once.
 
 mod apply;
@@ -15,6 +15,7 @@ mod inbox;
 mod ledger;
 mod migrations;
 mod notices;
+mod observe;
 mod outbox;
 mod postgres;
 mod read;
@@ -34,6 +35,7 @@ use async_trait::async_trait;
 pub use error::StoreError;
 pub use examination::Examination;
 pub use notices::{Line, Notices};
+pub use observe::{Observation, Observed};
 pub use records::*;
 pub use shown::*;
 pub use sql_store::SqlStore;
@@ -91,6 +93,8 @@ pub trait Store: Send + Sync {
         error: &str,
         failure: Failure,
     ) -> Result<(), StoreError>;
+    /// Takes in what Stripe's API answered about an object: its row and what is derived from it, and no follow-up.
+    async fn observe(&self, observation: &Observation) -> Result<Observed, StoreError>;
     /// Turns due schedules into follow-ups.
     async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError>;
     /// Claims the next due follow-up of a lane that nobody works on.

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::apply::rows::{SNAPSHOTS, snapshots};
 use super::database::{Row, args, statements};
 use super::error::StoreError;
 use super::shown::rows::{event, json as shown, message, run, tool_call};
@@ -13,6 +14,9 @@ use super::shown::{
 use super::sql_store::SqlStore;
 use super::waits::Moment;
 use crate::clock::Timestamp;
+use crate::guardrails::mandatory::snapshot::{Superseded, superseded};
+use crate::guardrails::mandatory::{rule_of, update};
+use crate::stripe::event::Event;
 
 statements! {
     EVENTS: "SELECT * FROM events WHERE (received_at, id) < ((SELECT coalesce(max(received_at), 9223372036854775807) FROM events WHERE id = $1), coalesce($1, '~')) \
@@ -126,7 +130,11 @@ impl SqlStore {
         let moment = self.moment().await?;
         let mut event = event(&found)?;
         if let Some(body) = self.db.row(&BODY, args![id]).await? {
-            event.payload = serde_json::from_slice(&body.bytes("body")?).unwrap_or(Value::Null);
+            let body = body.bytes("body")?;
+            event.payload = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            if event.stale {
+                event.superseded_by = self.superseding(&event, &body).await?;
+            }
         }
         for row in self.db.rows(&DELIVERIES, args![id]).await? {
             event.deliveries.push(json!({
@@ -163,6 +171,32 @@ impl SqlStore {
         }
         event.waits_for = self.event_waits(&found, event.run.as_ref(), moment)?;
         Ok(Some(event))
+    }
+
+    /// What says better what this event says: asked of the projection itself, so that it cannot differ from it.
+    async fn superseding(
+        &self,
+        event: &EventRecord,
+        body: &[u8],
+    ) -> Result<Vec<Superseded>, StoreError> {
+        let (Some(rule), Ok(parsed)) = (
+            rule_of(&event.r#type),
+            Event::parse(body, Timestamp::default()),
+        ) else {
+            return Ok(Vec::new());
+        };
+        let object = update(rule, &parsed)?.object;
+        let asked = args![
+            &event.account,
+            event.livemode,
+            rule.family.as_str(),
+            &object
+        ];
+        let rows = self.db.rows(&SNAPSHOTS, asked).await?;
+        Ok(superseded(
+            &snapshots(rule.family, &object, &rows)?,
+            &event.id,
+        ))
     }
 
     async fn calls_of(&self, occurrence: &str) -> Result<Vec<ToolCallRecord>, StoreError> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
+use crate::guardrails::mandatory::snapshot::Superseded;
 
 /// Which part of a list.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +100,8 @@ pub struct EventRecord {
     pub last_error: Option<String>,
     /// It won no field: everything it says is known better.
     pub stale: bool,
+    /// Where it is stale: which events say better what it says, and why.
+    pub superseded_by: Vec<Superseded>,
     /// The business fact it belongs to.
     pub occurrence: Option<String>,
     /// Its customer.

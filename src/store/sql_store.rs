@@ -10,8 +10,8 @@ use super::error::StoreError;
 use super::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
     EventFilter, EventRecord, Failure, Finish, LedgerEntry, Listing, MessageRecord, NewStep,
-    ObjectRow, Page, Policy, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
-    SendOutcome, Store, ToolCallRecord,
+    ObjectRow, Observation, Observed, Page, Policy, Release, Resolution, Resolved, Retried,
+    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -137,6 +137,9 @@ impl Store for SqlStore {
         failure: Failure,
     ) -> Result<(), StoreError> {
         self.fail(event, error, failure).await
+    }
+    async fn observe(&self, observation: &Observation) -> Result<Observed, StoreError> {
+        self.take_observation(observation).await
     }
     async fn promote_schedules(&self, limit: u32) -> Result<u64, StoreError> {
         self.promote(limit).await

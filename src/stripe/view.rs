@@ -184,6 +184,11 @@ impl View {
         self.0.insert(field.into(), value.into())
     }
 
+    /// Takes a field out: nothing was said about it.
+    pub fn remove(&mut self, field: &str) {
+        self.0.remove(field);
+    }
+
     /// The fields in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(field, value)| (field.as_str(), value))

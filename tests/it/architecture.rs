@@ -373,3 +373,25 @@ fn a_long_file_says_why_it_is_long() {
         long.join("\n")
     );
 }
+
+/// Parsing and guardrails see `stripe`, and must not be able to ask anybody: what happens to money is decided where
+/// nothing can be sent or fetched.
+#[test]
+fn only_who_may_ask_stripe_names_its_api() {
+    let may = ["stripe/api", "backfill", "worker", "app", "cli"];
+    let mut seen = 0;
+    for path in rust_files("src") {
+        let text = code(&read(&path));
+        if !text.contains("StripeApi") && !text.contains("stripe::api") {
+            continue;
+        }
+        seen += 1;
+        let inside = path.strip_prefix(root().join("src")).unwrap();
+        assert!(
+            may.iter().any(|room| inside.starts_with(room)) || may.contains(&room(&path).as_str()),
+            "{}: only {may:?} may ask Stripe",
+            shown(&path)
+        );
+    }
+    assert!(seen > 0);
+}

@@ -36,6 +36,7 @@ mod expiry;
 mod inbox;
 mod lanes;
 mod money;
+mod observe;
 mod plans;
 mod queued;
 mod resolve;
@@ -44,6 +45,7 @@ mod settling;
 mod stops;
 mod waiting;
 mod waits;
+mod why;
 
 const LONG: Duration = Duration::from_mins(1);
 

@@ -4,12 +4,16 @@
 //! resolution of one second. So a row is never updated by an event: it is computed from all snapshots, and the order
 //! of arrival cannot matter.
 
+mod why;
+
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::stripe::view::{Family, View};
+
+pub use self::why::{Superseded, superseded};
 
 use super::{lattice, rule_of};
 
@@ -22,9 +26,14 @@ pub enum Phase {
     Hint,
     /// Everything else.
     Later,
+    /// What Stripe answered when it was asked, at the end of that second.
+    Fetched,
 }
 
-/// One event's view of one object.
+/// What stands for an event's type in the snapshot of an object that Stripe was asked for.
+pub const FETCH: &str = "fetch";
+
+/// One event's, or one answer's, view of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// What the object is.
@@ -63,6 +72,9 @@ impl Projection {
     }
 }
 
+/// The field that counts from the first past_due since the last other status.
+const PAST_DUE_SINCE: &str = "past_due_since";
+
 /// Projects an object's snapshots. The order in which they are given does not matter.
 pub fn project(snapshots: &[Snapshot]) -> Projection {
     let mut ranked: Vec<(Rank, &Snapshot)> = snapshots.iter().map(|s| (Rank::of(s), s)).collect();
@@ -90,11 +102,42 @@ pub fn project(snapshots: &[Snapshot]) -> Projection {
         (past_due_since, snapshots.first().map(|s| s.family))
     {
         // Counted from the first past_due since the last other state; access grace hangs on it.
-        projection
-            .row
-            .insert("past_due_since", json!(since.seconds()));
+        projection.row.insert(PAST_DUE_SINCE, since.seconds());
     }
     projection
+}
+
+/// The short way to the same: what one more snapshot makes of a row whose newest snapshot was created at `newest`.
+///
+/// Nothing where the snapshot is not greater than every other, which only [`project`] can judge.
+pub fn advance(row: &View, newest: Timestamp, next: &Snapshot) -> Option<Projection> {
+    // A row is in a state that absorbs as soon as one of its snapshots is.
+    let held =
+        lattice::is_absorbed(next.family, row) && !lattice::is_absorbed(next.family, &next.fields);
+    if held || next.created <= newest {
+        return None;
+    }
+    let mut projection = Projection {
+        row: row.clone(),
+        ..Projection::default()
+    };
+    for (field, value) in next.fields.iter() {
+        projection.row.insert(field, value.clone());
+        projection
+            .winners
+            .insert(field.to_owned(), next.event.clone());
+    }
+    match next.fields.text("status") {
+        Some("past_due") if next.family == Family::Subscription => {
+            if !row.is_present(PAST_DUE_SINCE) {
+                let since = next.created.seconds();
+                projection.row.insert(PAST_DUE_SINCE, since);
+            }
+        }
+        Some(_) => projection.row.remove(PAST_DUE_SINCE),
+        None => {}
+    }
+    Some(projection)
 }
 
 /// What orders snapshots, greatest last, before the chain within a second and the event id are asked.
@@ -111,7 +154,11 @@ impl Rank {
         Self {
             absorbed: lattice::is_absorbed(snapshot.family, &snapshot.fields),
             created: snapshot.created,
-            phase: rule_of(&snapshot.event_type).map_or(Phase::Later, |rule| rule.phase),
+            phase: match rule_of(&snapshot.event_type) {
+                Some(rule) => rule.phase,
+                None if snapshot.event_type == FETCH => Phase::Fetched,
+                None => Phase::Later,
+            },
             progress: lattice::of(snapshot.family)
                 .map(|lattice| lattice.progress(&snapshot.fields))
                 .unwrap_or_default(),

@@ -60,6 +60,7 @@ fn every_stop_condition() {
     subscription no longer past due | subscription_past_due | -
     subscription not ended | - | subscription_ended
     customer back | - | winback_due
+    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due
     ");
 }
 

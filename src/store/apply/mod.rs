@@ -20,7 +20,7 @@ use crate::guardrails::mandatory::snapshot::Snapshot;
 use crate::guardrails::mandatory::{rule_of, update};
 use crate::guardrails::precondition::stops::is_disconnected;
 use crate::stripe::event::Event;
-use crate::stripe::links::{Edge, Node, NodeKind};
+use crate::stripe::links::{Edge, Node, NodeKind, edges};
 use crate::stripe::view::Family;
 
 statements! {
@@ -66,27 +66,41 @@ impl Work {
                     source,
                 })?;
             let update = update(rule, &event)?;
-            let id = update.object;
-            let work = work.get_or_insert_with(|| Self {
-                family: rule.family,
-                object: Subject {
-                    node: NodeKind::of(rule.family)
-                        .filter(|_| !id.is_empty())
-                        .map(|kind| Node::new(kind, id.clone())),
-                    id,
-                },
-                customer: event.customer().map(str::to_owned),
-                snapshots: Vec::new(),
-                links: Vec::new(),
-                facts: Vec::new(),
-                remark: None,
-            });
+            let work = work
+                .get_or_insert_with(|| Self::about(rule.family, update.object, event.customer()));
             work.remark = update.remark.or(work.remark);
             work.snapshots.extend(update.snapshot);
             work.links.extend(update.links);
             work.facts.extend(update.facts);
         }
         Ok(work)
+    }
+
+    /// Everything that one object says which Stripe was asked for: no facts, because nothing happened by asking.
+    pub(super) fn of_fetched(event: &Event, snapshot: Snapshot) -> Self {
+        let family = snapshot.family;
+        let links = edges(family, &snapshot.object, &event.object);
+        let mut work = Self::about(family, snapshot.object.clone(), event.customer());
+        work.links = links;
+        work.snapshots.push(snapshot);
+        work
+    }
+
+    fn about(family: Family, id: String, customer: Option<&str>) -> Self {
+        Self {
+            family,
+            object: Subject {
+                node: NodeKind::of(family)
+                    .filter(|_| !id.is_empty())
+                    .map(|kind| Node::new(kind, id.clone())),
+                id,
+            },
+            customer: customer.map(str::to_owned),
+            snapshots: Vec::new(),
+            links: Vec::new(),
+            facts: Vec::new(),
+            remark: None,
+        }
     }
 
     /// The objects the event itself shows.
@@ -99,17 +113,48 @@ impl Work {
     }
 }
 
+/// What writing came to.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The event won no field.
+    stale: bool,
+    /// The object's row is another one now.
+    pub(super) changed: bool,
+    occurrence: Option<String>,
+    then: Then,
+}
+
+/// Where an event stands once everything is written.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It is over.
+    #[default]
+    Done,
+    /// Its follow-up is still to come.
+    Open,
+    /// Nothing was written: the account took back its leave.
+    Disconnected,
+}
+
+/// Tries again while others change the same roots.
+pub(super) async fn in_rounds<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 0..MOST_ROUNDS {
+        match attempt().await {
+            Err(error) if error.is_conflict() => {}
+            Err(StoreError::Contended) => {}
+            other => return other,
+        }
+    }
+    Err(StoreError::Contended)
+}
+
 impl SqlStore {
     pub(super) async fn apply(&self, claimed: &ClaimedEvent) -> Result<(), StoreError> {
         let work = Work::of(claimed)?;
-        for _ in 0..MOST_ROUNDS {
-            match self.try_apply(claimed, work.as_ref()).await {
-                Err(error) if error.is_conflict() => {}
-                Err(StoreError::Contended) => {}
-                other => return other,
-            }
-        }
-        Err(StoreError::Contended)
+        in_rounds(|| self.try_apply(claimed, work.as_ref())).await
     }
 
     async fn try_apply(
@@ -117,58 +162,72 @@ impl SqlStore {
         claimed: &ClaimedEvent,
         work: Option<&Work>,
     ) -> Result<(), StoreError> {
-        let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let mut remark = work.and_then(|work| work.remark).map(str::to_owned);
-        let mut stale = remark.is_some();
-        let mut occurrence = None;
-        let mut status = "done";
-        if let Some(work) = work {
-            let graph = self.lock_roots(&mut tx, claimed, work).await?;
-            if is_foreign_now(&mut tx, claimed, work).await? {
-                (status, stale) = ("ignored", true);
-                remark = Some(format!(
-                    "account {} has disconnected; nothing of it is worked on until it connects again",
-                    claimed.account
-                ));
-            } else {
-                let new_subscribers = new_subscribers(&mut tx, claimed, work).await?;
-                let (account, livemode) = (&claimed.account, claimed.livemode);
-                let new_links = graph::insert(&mut tx, account, livemode, &work.links).await?;
-                graph::insert(&mut tx, account, livemode, &graph.of_customers()).await?;
-                stale |= write_rows(&mut tx, claimed, work, &graph, &new_subscribers, now).await?;
-                let open;
-                (occurrence, open) = self
-                    .join_occurrences(&mut tx, claimed, work, &graph, new_links)
-                    .await?;
-                if open {
-                    status = "applied";
-                }
-            }
-        }
+        let mut written = match work {
+            Some(work) => self.write(&mut tx, claimed, work).await?,
+            None => Written::default(),
+        };
+        written.stale |= remark.is_some();
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
-        if tx
-            .run(
-                &APPLIED,
-                args![
-                    &claimed.id,
-                    claimed.epoch,
-                    status,
-                    stale,
-                    occurrence,
-                    now,
-                    remark
-                ],
-            )
-            .await?
-            == 0
-        {
+        let status = match written.then {
+            Then::Done => "done",
+            Then::Open => "applied",
+            Then::Disconnected => "ignored",
+        };
+        if written.then == Then::Disconnected {
+            remark = Some(format!(
+                "account {} has disconnected; nothing of it is worked on until it connects again",
+                claimed.account
+            ));
+        }
+        let values = args![
+            &claimed.id,
+            claimed.epoch,
+            status,
+            written.stale,
+            written.occurrence,
+            self.clock.now(),
+            remark,
+        ];
+        if tx.run(&APPLIED, values).await? == 0 {
             return Err(StoreError::Fenced);
         }
         tx.run(&STILL_UNAPPLIED, args![&claimed.id]).await?;
         tx.commit().await
+    }
+
+    /// Writes everything that follows from `work`; the event's own row is left to whoever holds it.
+    pub(super) async fn write(
+        &self,
+        tx: &mut Transaction,
+        claimed: &ClaimedEvent,
+        work: &Work,
+    ) -> Result<Written, StoreError> {
+        let graph = self.lock_roots(tx, claimed, work).await?;
+        if is_disconnected_now(tx, claimed, work).await? {
+            return Ok(Written {
+                stale: true,
+                then: Then::Disconnected,
+                ..Written::default()
+            });
+        }
+        let new_subscribers = new_subscribers(tx, claimed, work).await?;
+        let (account, livemode) = (claimed.account.as_str(), claimed.livemode);
+        let new_links = graph::insert(tx, account, livemode, &work.links).await?;
+        graph::insert(tx, account, livemode, &graph.of_customers()).await?;
+        let now = self.clock.now();
+        let mut written = write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
+        let open;
+        (written.occurrence, open) = self
+            .join_occurrences(tx, claimed, work, &graph, new_links)
+            .await?;
+        if open {
+            written.then = Then::Open;
+        }
+        Ok(written)
     }
 
     /// Reads the links, locks what they show, and reads them again: under READ COMMITTED somebody else may have added
@@ -218,7 +277,7 @@ impl SqlStore {
 
 /// Whether an event came too late to be worked on: its account took back the leave to. What tells of that leave itself is
 /// always read.
-async fn is_foreign_now(
+async fn is_disconnected_now(
     tx: &mut Transaction,
     claimed: &ClaimedEvent,
     work: &Work,
@@ -246,7 +305,7 @@ async fn write_rows(
     graph: &Graph,
     new_subscribers: &BTreeSet<String>,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Written, StoreError> {
     let mut rows = Rows {
         tx,
         account: &claimed.account,
@@ -281,7 +340,13 @@ async fn write_rows(
     for customer in &customers {
         rows.derive_access(customer).await?;
     }
-    Ok(projected.is_some_and(|(_, projection)| projection.is_stale(&claimed.id)))
+    Ok(
+        projected.map_or_else(Written::default, |(before, projection)| Written {
+            stale: projection.is_stale(&claimed.id),
+            changed: before.as_ref() != Some(&projection.row),
+            ..Written::default()
+        }),
+    )
 }
 
 /// The customers whom the event's links show to have a subscription, and no link did before.

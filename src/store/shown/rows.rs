@@ -38,6 +38,7 @@ pub(in crate::store) fn event(row: &Row) -> Result<EventRecord, StoreError> {
         attempts: count(row, "attempts")?,
         last_error: row.opt_text("last_error")?,
         stale: row.flag("stale")?,
+        superseded_by: Vec::new(),
         occurrence: row.opt_text("occurrence")?,
         customer: row.opt_text("customer")?,
         waits_for: None,

@@ -12,7 +12,7 @@ use billhook::clock::{Clock, ManualClock, Timestamp};
 use billhook::config::Config;
 use billhook::outbox::Way;
 use billhook::shutdown::Shutdown;
-use billhook::store::{Channel, SqlStore, StoreError};
+use billhook::store::{Channel, Observation, SqlStore, StoreError};
 use futures::FutureExt as _;
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _};
@@ -281,6 +281,12 @@ impl Stage {
 
     async fn drain(&mut self) {
         self.insist(async |process| drain(&process.app).await.ok())
+            .await;
+    }
+
+    /// Takes in what Stripe answered, until that is done.
+    pub(super) async fn observe(&mut self, observation: &Observation) {
+        self.insist(async |process| process.app.store.observe(observation).await.ok())
             .await;
     }
 

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use billhook::store::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
     EventFilter, EventRecord, Failure, Finish, LedgerEntry, Listing, MessageRecord, NewStep,
-    ObjectRow, Page, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome,
-    Store, StoreError, ToolCallRecord,
+    ObjectRow, Observation, Observed, Page, Release, Resolution, Resolved, Retried, RunInput,
+    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 use super::point::Faults;
@@ -44,6 +44,7 @@ verbs! {
     claim_events(limit: u32, lease: Duration) -> Vec<ClaimedEvent>;
     apply_event(event: &ClaimedEvent) -> ();
     fail_event(event: &ClaimedEvent, error: &str, failure: Failure) -> ();
+    observe(observation: &Observation) -> Observed;
     promote_schedules(limit: u32) -> u64;
     claim_run(lease: Duration) -> Option<ClaimedRun>;
     load_run(run: &ClaimedRun) -> RunInput;

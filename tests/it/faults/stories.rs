@@ -2,18 +2,22 @@
 //!
 //! Each is told apart from the others, because a fault in one cannot change another: lanes and objects are not shared.
 
+mod asked;
+mod conduct;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::http::Method;
-use billhook::agent::model::{Call, Message, Model, ModelError, Reply, Request};
+use billhook::agent::model::Model;
 use billhook::agent::rules::Rules;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::asked::stripe_is_asked;
+use self::conduct::Conduct;
 use super::point::Faults;
 use super::senders::{MailServer, Sink};
 use super::stage::Stage;
@@ -38,7 +42,7 @@ pub(super) fn rules(_: &Arc<Faults>, _: &Arc<Sink>) -> Arc<dyn Model> {
     Arc::new(Rules)
 }
 
-pub(super) const STORIES: [Story; 9] = [
+pub(super) const STORIES: [Story; 10] = [
     Story {
         name: "a person decides what nobody knows",
         settings: &[],
@@ -95,6 +99,13 @@ pub(super) const STORIES: [Story; 9] = [
         model: rules,
         server: MailServer::Prompt,
         tell: |stage| a_poison_event(stage).boxed_local(),
+    },
+    Story {
+        name: "stripe is asked",
+        settings: &[],
+        model: rules,
+        server: MailServer::Prompt,
+        tell: |stage| stripe_is_asked(stage).boxed_local(),
     },
     Story {
         name: "a model decides",
@@ -307,10 +318,10 @@ async fn a_person_decides(stage: &mut Stage) {
 
 /// An event that cannot be understood is dead and stays it; its neighbours go their way. Whoever looks sees all.
 async fn a_poison_event(stage: &mut Stage) {
-    let nameless = Object::Other(json!({ "object": "payment_intent", "customer": "cus_1" }));
+    let other = Object::Other(json!({ "object": "charge", "customer": "cus_1" }));
     stage.deliver(&customer()).await;
     stage
-        .deliver(&told(POISON, "payment_intent.payment_failed", 0, nameless))
+        .deliver(&told(POISON, "payment_intent.payment_failed", 0, other))
         .await;
     stage.deliver(&failed("evt_f", "pi_1", 1)).await;
     stage.pass(SETTLED).await;
@@ -347,53 +358,4 @@ async fn a_model_decides(stage: &mut Stage) {
     stage.pass(SETTLED).await;
     // The model was away.
     stage.pass(Duration::from_secs(10)).await;
-}
-
-/// A model that is away at first, then looks up the history, then writes.
-struct Conduct {
-    faults: Arc<Faults>,
-    sink: Arc<Sink>,
-    was_away: AtomicBool,
-}
-
-#[async_trait]
-impl Model for Conduct {
-    fn name(&self) -> &'static str {
-        "conduct"
-    }
-
-    async fn reply(&self, request: &Request) -> Result<Reply, ModelError> {
-        let is_reply = |message: &&Message| matches!(message, Message::Assistant { .. });
-        let turn = request.messages.iter().filter(is_reply).count();
-        if !self.was_away.swap(true, Ordering::SeqCst) {
-            return Err(ModelError::Unavailable {
-                reason: "closed".to_owned(),
-                retry_after: Some(Duration::from_secs(5)),
-            });
-        }
-        *self.sink.asked.lock().unwrap().entry(turn).or_default() += 1;
-        let call = |name: &str, arguments: Value| Reply {
-            calls: vec![Call {
-                id: format!("call_{turn}"),
-                name: name.to_owned(),
-                arguments: arguments.to_string(),
-            }],
-            finish: "tool_calls".to_owned(),
-            ..Reply::default()
-        };
-        Ok(match turn {
-            0 => call("get_payment_history", json!({ "limit": 10 })),
-            1 => {
-                self.faults.wait_for("renew_run").await;
-                call(
-                    "send_email",
-                    json!({
-                        "subject": "Ihre Zahlung",
-                        "body": "Leider hat Ihre Zahlung an {{business_name}} nicht geklappt.\n\n{{update_payment_link}}",
-                    }),
-                )
-            }
-            _ => Reply::default(),
-        })
-    }
 }

@@ -12,3 +12,4 @@ pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod services;
 pub(crate) mod smtp;
+pub(crate) mod stripe_api;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Snapshot, project};
+use proptest::prelude::*;
+
+use super::{Projection, Snapshot, advance, project};
 use crate::clock::Timestamp;
 use crate::stripe::view::{Family, View, view};
 
@@ -45,6 +47,9 @@ fn row(snapshots: &[Snapshot]) -> (View, bool) {
             })
             .collect();
     }
+    for order in &orders {
+        try_the_short_way(order);
+    }
     let mut projections = orders.iter().map(|order| project(order));
     let first = projections.next().unwrap();
     assert!(
@@ -52,6 +57,83 @@ fn row(snapshots: &[Snapshot]) -> (View, bool) {
         "the order of arrival mattered"
     );
     (first.row, first.tie)
+}
+
+/// Wherever the short way is open, it leads to the same row; says how often it was.
+fn try_the_short_way(order: &[Snapshot]) -> usize {
+    let mut taken = 0;
+    let mut before = Projection::default();
+    for (at, next) in order.iter().enumerate() {
+        let known = order.get(..at).unwrap();
+        let whole = project(order.get(..=at).unwrap());
+        let newest = known.iter().map(|snapshot| snapshot.created).max();
+        if let Some(newest) = newest
+            && let Some(short) = advance(&before.row, newest, next)
+        {
+            assert_eq!((&short.row, short.tie), (&whole.row, whole.tie));
+            assert_eq!(short.is_stale(&next.event), whole.is_stale(&next.event));
+            taken += 1;
+        }
+        before = whole;
+    }
+    taken
+}
+
+proptest! {
+    #[test]
+    fn the_short_way_leads_to_the_same_row(
+        told in prop::collection::vec((0..6_i64, 0..4_usize, 0..6_usize, any::<bool>()), 1..12)
+    ) {
+        let types = [
+            "customer.subscription.created",
+            "customer.subscription.updated",
+            "customer.subscription.trial_will_end",
+            "customer.subscription.deleted",
+        ];
+        let statuses = ["incomplete", "active", "past_due", "unpaid", "canceled"];
+        let snapshots: Vec<Snapshot> = told
+            .iter()
+            .enumerate()
+            .map(|(n, &(at, kind, status, changes))| {
+                let mut fields = json!({"latest_invoice": format!("in_{n}"), "ended_at": null});
+                if let Some(status) = statuses.get(status) {
+                    fields["status"] = json!(status);
+                }
+                let previous = if changes { json!({"status": "active"}) } else { NONE };
+                let id = format!("evt_{}", (n * 7) % 12);
+                snapshot(&id, types.get(kind).unwrap(), at, &fields, &previous)
+            })
+            .collect();
+        try_the_short_way(&snapshots);
+        let mut in_order = snapshots;
+        in_order.sort_by_key(|snapshot| snapshot.created);
+        try_the_short_way(&in_order);
+    }
+}
+
+#[test]
+fn the_short_way_is_open_to_what_is_newer_and_not_held_back() {
+    let tell = |at, status| {
+        let fields = json!({ "status": status });
+        snapshot(
+            &format!("evt_{at}"),
+            "customer.subscription.updated",
+            at,
+            &fields,
+            &NONE,
+        )
+    };
+    let newer = [
+        tell(1, "active"),
+        tell(2, "past_due"),
+        tell(3, "active"),
+        tell(4, "canceled"),
+    ];
+    assert_eq!(try_the_short_way(&newer), 3);
+    let same_second = [tell(1, "active"), tell(1, "past_due")];
+    assert_eq!(try_the_short_way(&same_second), 0);
+    let ended = [tell(1, "canceled"), tell(2, "active"), tell(3, "canceled")];
+    assert_eq!(try_the_short_way(&ended), 1);
 }
 
 fn status(snapshots: &[Snapshot]) -> String {

@@ -1,0 +1,237 @@
+//! What Stripe's API answers about an object, beside what its events say.
+
+use billhook::clock::Timestamp;
+use billhook::store::{Observation, Observed, Page, Store};
+use billhook::stripe::view::Family;
+use serde_json::{Value, json};
+
+use super::{apply, failed_payment, ingest};
+use crate::support::bench::{Bench, START};
+use crate::support::fixture::{Customer, Intent, Invoice, Object, Shape, Subscription, Told};
+
+on_both!(
+    an_answer_stands_above_the_events_of_the_second_before_it,
+    what_an_object_cannot_leave_no_answer_takes_back,
+    an_answer_settles_a_tie,
+    an_answer_derives_what_an_event_would_and_writes_to_nobody,
+    links_of_an_answer_join_what_waits,
+    when_stripe_was_asked_does_not_matter,
+    the_same_second_is_one_observation,
+    an_object_without_an_id_is_nobody,
+);
+
+fn subscription(status: &'static str) -> Subscription {
+    Subscription {
+        id: "sub_1".into(),
+        customer: "cus_1".into(),
+        status,
+        latest_invoice: Some("in_1".into()),
+        period_start: START,
+        cancel_at_period_end: false,
+        canceled_at: None,
+        created: START - 86_400,
+    }
+}
+
+fn updated(id: &str, at: i64, status: &'static str) -> Told {
+    Told::new(
+        id,
+        "customer.subscription.updated",
+        START + at,
+        subscription(status),
+    )
+}
+
+/// `object` as Stripe answers it, `at` seconds after the start.
+fn answered(family: Family, at: i64, object: impl Into<Object>) -> Observation {
+    Observation {
+        account: "self".to_owned(),
+        livemode: true,
+        family,
+        object: object.into().json(Shape::Clover),
+        date: Timestamp::from_seconds(START + at),
+        api_version: Some(Shape::Clover.version().to_owned()),
+    }
+}
+
+async fn observe(bench: &Bench, observation: &Observation) -> Observed {
+    bench.store.observe(observation).await.unwrap()
+}
+
+async fn row(bench: &Bench, kind: &str, id: &str) -> Value {
+    let mut rows = bench.store.object(kind, id).await.unwrap();
+    assert_eq!(rows.len(), 1, "{kind} {id}");
+    rows.remove(0).data
+}
+
+async fn status(bench: &Bench) -> Value {
+    row(bench, "subscription", "sub_1").await["status"].clone()
+}
+
+async fn an_answer_stands_above_the_events_of_the_second_before_it(bench: Bench) {
+    apply(&bench, &[updated("evt_1", 9, "active")]).await;
+    let answer = answered(Family::Subscription, 10, subscription("past_due"));
+    assert_eq!(observe(&bench, &answer).await, Observed::Changed);
+    assert_eq!(status(&bench).await, "past_due");
+    // Created in a second that the answer knows all of, and late.
+    apply(&bench, &[updated("evt_2", 9, "trialing")]).await;
+    assert_eq!(status(&bench).await, "past_due");
+    // Created in the second of the answer: it may have happened after it.
+    apply(&bench, &[updated("evt_3", 10, "active")]).await;
+    assert_eq!(status(&bench).await, "active");
+}
+
+async fn what_an_object_cannot_leave_no_answer_takes_back(bench: Bench) {
+    apply(&bench, &[updated("evt_1", 0, "canceled")]).await;
+    let late = answered(Family::Subscription, 100, subscription("active"));
+    assert_eq!(observe(&bench, &late).await, Observed::Known);
+    assert_eq!(status(&bench).await, "canceled");
+}
+
+async fn an_answer_settles_a_tie(bench: Bench) {
+    let one = updated("evt_1", 0, "active");
+    let two = updated("evt_2", 0, "past_due");
+    apply(&bench, &[one, two]).await;
+    let tied = async || {
+        let state = bench.store.business_state().await.unwrap();
+        state.iter().any(|line| line.contains(" tie 1:"))
+    };
+    assert!(tied().await);
+    observe(
+        &bench,
+        &answered(Family::Subscription, 1, subscription("active")),
+    )
+    .await;
+    assert!(!tied().await);
+    assert_eq!(status(&bench).await, "active");
+}
+
+async fn an_answer_derives_what_an_event_would_and_writes_to_nobody(bench: Bench) {
+    let answer = answered(Family::Subscription, 0, subscription("past_due"));
+    assert_eq!(observe(&bench, &answer).await, Observed::Changed);
+    let access = row(&bench, "access", "cus_1").await;
+    assert_eq!(access["state"], "grace", "{access}");
+    let intent = Intent {
+        id: "pi_1".into(),
+        customer: None,
+        invoice: None,
+        order: Some("1001".into()),
+        status: "succeeded",
+        amount: 4900,
+        received: 4900,
+        charge: Some("ch_1".into()),
+        declined: false,
+        created: START,
+    };
+    observe(&bench, &answered(Family::PaymentIntent, 0, intent)).await;
+    assert_eq!(row(&bench, "order", "1001").await["status"], "paid");
+    let ada = Customer {
+        id: "cus_1".into(),
+        email: Some("ada.blum@shopper.example".into()),
+        name: Some("Ada Blum".into()),
+        delinquent: false,
+        created: START,
+    };
+    observe(&bench, &answered(Family::Customer, 0, ada)).await;
+    let mut gone = answered(Family::Customer, 5, subscription("active"));
+    // A customer that was deleted is still answered, and hardly more than that is left of it.
+    gone.object = json!({ "id": "cus_1", "object": "customer", "deleted": true });
+    assert_eq!(observe(&bench, &gone).await, Observed::Changed);
+    assert_eq!(row(&bench, "access", "cus_1").await["state"], "denied");
+    let page = Page {
+        limit: 100,
+        starting_after: None,
+    };
+    assert!(bench.store.runs(&page).await.unwrap().data.is_empty());
+    assert_eq!(bench.store.backlog(10).await.unwrap(), 0);
+}
+
+/// An invoice and a payment failed, and nothing said that they are one failure.
+async fn links_of_an_answer_join_what_waits(bench: Bench) {
+    let invoice = |payments| Invoice {
+        id: "in_1".into(),
+        customer: "cus_1".into(),
+        subscription: None,
+        intent: Some("pi_1".into()),
+        charge: Some("ch_pi_1".into()),
+        status: "open",
+        // Another amount than the payment's, as after a credit: nobody could guess.
+        amount: 5900,
+        attempts: 1,
+        shows_payments: payments,
+        created: START,
+    };
+    let unpaid = Told::new(
+        "evt_in",
+        "invoice.payment_failed",
+        START + 1,
+        invoice(false),
+    );
+    apply(&bench, &[failed_payment("cus_1", "pi_1"), unpaid]).await;
+    let waiting = async || {
+        let page = Page {
+            limit: 100,
+            starting_after: None,
+        };
+        let runs = bench.store.runs(&page).await.unwrap().data;
+        runs.iter().filter(|run| run.status == "waiting").count()
+    };
+    assert_eq!(waiting().await, 2);
+    observe(&bench, &answered(Family::Invoice, 3, invoice(true))).await;
+    assert_eq!(waiting().await, 1);
+}
+
+async fn when_stripe_was_asked_does_not_matter(bench: Bench) {
+    let events = [
+        updated("evt_1", 0, "active"),
+        updated("evt_2", 5, "past_due"),
+        updated("evt_3", 20, "active"),
+    ];
+    let answer = answered(Family::Subscription, 11, subscription("unpaid"));
+    let mut states = Vec::new();
+    for asked_after in 0..=events.len() {
+        let fresh = if bench.is_postgres() {
+            Bench::postgres().await.unwrap()
+        } else {
+            Bench::sqlite().await
+        };
+        for (at, event) in events.iter().enumerate() {
+            if at == asked_after {
+                observe(&fresh, &answer).await;
+            }
+            apply(&fresh, std::slice::from_ref(event)).await;
+        }
+        // A repeat, or the first time.
+        observe(&fresh, &answer).await;
+        states.push(fresh.store.business_state().await.unwrap());
+    }
+    assert!(
+        states.windows(2).all(|pair| pair[0] == pair[1]),
+        "{states:#?}"
+    );
+}
+
+async fn the_same_second_is_one_observation(bench: Bench) {
+    let answer = answered(Family::Subscription, 10, subscription("active"));
+    assert_eq!(observe(&bench, &answer).await, Observed::Changed);
+    assert_eq!(observe(&bench, &answer).await, Observed::Known);
+    // Another process, at the same time.
+    let other = bench.another_process().await;
+    let (one, two) = tokio::join!(other.observe(&answer), bench.store.observe(&answer));
+    assert_eq!(
+        (one.unwrap(), two.unwrap()),
+        (Observed::Known, Observed::Known)
+    );
+    let later = answered(Family::Subscription, 11, subscription("active"));
+    assert_eq!(observe(&bench, &later).await, Observed::Known);
+}
+
+async fn an_object_without_an_id_is_nobody(bench: Bench) {
+    for object in [json!({}), json!({ "id": 5 }), json!(null), json!([])] {
+        let mut answer = answered(Family::Invoice, 0, subscription("active"));
+        answer.object = object;
+        assert_eq!(observe(&bench, &answer).await, Observed::Nameless);
+    }
+    ingest(&bench, &[updated("evt_1", 0, "active")]).await;
+    assert!(bench.store.object("invoice", "").await.unwrap().is_empty());
+}
