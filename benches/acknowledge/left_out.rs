@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::store::{
     Accepted, Census, Channel, ClaimedEvent, ClaimedMessage, ClaimedRun, Clearance, Delivery,
-    EventFilter, EventRecord, Failure, Finish, Listing, MessageRecord, NewStep, ObjectRow, Page,
-    Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError,
-    ToolCallRecord,
+    EventFilter, EventRecord, Failure, Finish, LedgerEntry, Listing, MessageRecord, NewStep,
+    ObjectRow, Page, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome,
+    Store, StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -153,6 +153,10 @@ impl Store for NoDatabase {
     }
 
     async fn object(&self, _: &str, _: &str) -> Result<Vec<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn ledger(&self, _: Option<&str>, _: &Page) -> Result<Listing<LedgerEntry>, StoreError> {
         Err(StoreError::Contended)
     }
 
