@@ -221,7 +221,7 @@ impl App {
                     .max_failed_verifications_per_minute,
             },
             admin_token: admin_token.clone(),
-            access_grace: config.access.past_due_grace,
+            access: config.access.clone(),
             metrics: Some(crate::telemetry::metrics()?),
             listens_on_loopback: config.server.listen.ip().is_loopback(),
         };

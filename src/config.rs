@@ -27,8 +27,8 @@ use layers::Layers;
 pub use sections::{
     AccessConfig, AppConfig, BackfillConfig, BusinessConfig, CapsConfig, DatabaseConfig,
     EmailConfig, FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig,
-    MoneyConfig, NotifyConfig, OutboxConfig, PromptsConfig, RedisConfig, RetryConfig, SalesConfig,
-    ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
+    MoneyConfig, NotifyConfig, OnLostDispute, OutboxConfig, PromptsConfig, RedisConfig,
+    RetryConfig, SalesConfig, ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
 };
 pub use span::{Span, SpanError};
 pub use stripe::{EndpointConfig, StripeConfig};

@@ -8,9 +8,9 @@ use billhook::clock::Timestamp;
 use billhook::store::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page,
-    Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store,
-    StoreError, ToolCallRecord,
+    Finish, LedgerEntry, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation,
+    Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
+    SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -212,6 +212,10 @@ impl Store for NoDatabase {
     }
 
     async fn object(&self, _: &str, _: &str) -> Result<Vec<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn ledger(&self, _: Option<&str>, _: &Page) -> Result<Listing<LedgerEntry>, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -164,8 +164,8 @@ async fn access(
         .iter()
         .find(|row| row.account == event.account && row.livemode == event.livemode);
     let Some(row) = row else { return Ok(()) };
-    let grace = around.config()?.access.past_due_grace;
-    let shown = shapes::customer(row, SystemClock.now(), grace);
+    let config = around.config()?;
+    let shown = shapes::customer(row, SystemClock.now(), &config.access);
     let access = shown.get("access");
     let field = |name: &str| access.and_then(|access| access.get(name));
     let has = if field("granted").and_then(Value::as_bool) == Some(true) {

@@ -295,6 +295,18 @@ pub struct AccessConfig {
     /// How long a past-due customer keeps access.
     #[serde(deserialize_with = "values::duration")]
     pub past_due_grace: Duration,
+    /// What a lost dispute does to the access of whoever won it.
+    pub on_lost_dispute: OnLostDispute,
+}
+
+/// What a lost dispute does to a customer's access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLostDispute {
+    /// Nothing.
+    Keep,
+    /// It ends what the subscriptions grant that the customer had by then.
+    End,
 }
 
 /// Section `money`.

@@ -82,6 +82,8 @@ impl Purpose {
 /// The current rows of what a follow-up is about.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
+    /// The connected account's id and row; nothing for the business's own.
+    pub account: Option<(String, View)>,
     /// The customer's id and row.
     pub customer: Option<(String, View)>,
     /// The payment intent.

@@ -36,6 +36,7 @@ use self::counted::Counted;
 use self::failures::FailedVerifications;
 use self::quiet::Quiet;
 use crate::clock::Clock;
+use crate::config::AccessConfig;
 use crate::hints::Hints;
 use crate::ids::IdSource;
 use crate::inbox::{Admission, Inbox, Receiver, Room};
@@ -87,8 +88,8 @@ pub struct HttpState {
     pub limits: HttpLimits,
     /// Who knows it may use the API; when it is empty, nobody may.
     pub admin_token: SecretString,
-    /// Access lasts so long after a subscription fell past due.
-    pub access_grace: Duration,
+    /// Who has access, where it is a matter of policy.
+    pub access: AccessConfig,
     /// Renders the process's metrics; none where none are recorded.
     pub metrics: Option<PrometheusHandle>,
     /// The listener's address is a loopback address: then a browser is refused that was sent here under another name.

@@ -3,22 +3,26 @@
 //! Rows hold times as Stripe gives them, in seconds; from here they leave as ISO 8601 in UTC. A field that is not known
 //! is null and never missing.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::guardrails::derive::access::{Access, Answer};
+use crate::config::AccessConfig;
+use crate::guardrails::derive::access::{AccessRow, Answer};
+use crate::guardrails::derive::hold::RuleHold;
 use crate::store::ObjectRow;
 
 /// The shape of a row of any kind; a kind without a shape of its own shows its fields as they are.
-pub fn object(row: &ObjectRow, now: Timestamp, access_grace: Duration) -> Value {
+pub fn object(row: &ObjectRow, now: Timestamp, policy: &AccessConfig) -> Value {
     match row.kind.as_str() {
-        "customer" => customer(row, now, access_grace),
+        "customer" => customer(row, now, policy),
         "subscription" => subscription(row),
         "invoice" => invoice(row),
         "order" => order(row),
-        "access" => access_of(row, now, access_grace),
+        "access" => access_of(row, now, policy),
+        "charge" => charge(row),
+        "refund" => refund(row),
+        "dispute" => dispute(row),
+        "payout" => payout(row),
         _ => {
             let fields = row.data.as_object().cloned().unwrap_or_default();
             shape(row, fields)
@@ -27,15 +31,15 @@ pub fn object(row: &ObjectRow, now: Timestamp, access_grace: Duration) -> Value 
 }
 
 /// A customer, and whether they have access at `now`.
-pub fn customer(row: &ObjectRow, now: Timestamp, access_grace: Duration) -> Value {
-    let access = access(row, now, access_grace);
+pub fn customer(row: &ObjectRow, now: Timestamp, policy: &AccessConfig) -> Value {
+    let access = access(row, now, policy);
     shape(
         row,
         fields(json!({
             "email": field(row, "email"),
             "name": field(row, "name"),
             "deleted": flag(row, "deleted"),
-            "access": { "granted": access.granted, "reason": access.reason },
+            "access": access,
         })),
     )
 }
@@ -72,7 +76,73 @@ pub fn invoice(row: &ObjectRow) -> Value {
     )
 }
 
-/// An order and its holds.
+/// A charge.
+pub fn charge(row: &ObjectRow) -> Value {
+    shape(
+        row,
+        fields(json!({
+            "customer": field(row, "customer"),
+            "payment_intent": field(row, "payment_intent"),
+            "invoice": field(row, "invoice"),
+            "status": field(row, "status"),
+            "amount": field(row, "amount"),
+            "amount_captured": field(row, "amount_captured"),
+            "amount_refunded": field(row, "amount_refunded"),
+            "currency": field(row, "currency"),
+            "captured": flag(row, "captured"),
+            "disputed": flag(row, "disputed"),
+            "failure_code": field(row, "failure_code"),
+        })),
+    )
+}
+
+/// A refund.
+pub fn refund(row: &ObjectRow) -> Value {
+    shape(
+        row,
+        fields(json!({
+            "charge": field(row, "charge"),
+            "payment_intent": field(row, "payment_intent"),
+            "status": field(row, "status"),
+            "reason": field(row, "reason"),
+            "failure_reason": field(row, "failure_reason"),
+            "amount": field(row, "amount"),
+            "currency": field(row, "currency"),
+        })),
+    )
+}
+
+/// A dispute, and until when it can be answered.
+pub fn dispute(row: &ObjectRow) -> Value {
+    shape(
+        row,
+        fields(json!({
+            "charge": field(row, "charge"),
+            "payment_intent": field(row, "payment_intent"),
+            "status": field(row, "status"),
+            "reason": field(row, "reason"),
+            "amount": field(row, "amount"),
+            "currency": field(row, "currency"),
+            "due_by": time(row, "due_by"),
+        })),
+    )
+}
+
+/// A payout.
+pub fn payout(row: &ObjectRow) -> Value {
+    shape(
+        row,
+        fields(json!({
+            "status": field(row, "status"),
+            "amount": field(row, "amount"),
+            "currency": field(row, "currency"),
+            "arrival_date": time(row, "arrival_date"),
+            "failure_code": field(row, "failure_code"),
+        })),
+    )
+}
+
+/// An order and its holds: those by rule, and those that others placed.
 pub fn order(row: &ObjectRow) -> Value {
     shape(
         row,
@@ -83,15 +153,16 @@ pub fn order(row: &ObjectRow) -> Value {
             "amount": field(row, "amount"),
             "amount_refunded": field(row, "amount_refunded"),
             "currency": field(row, "currency"),
+            "capture_before": time(row, "capture_before"),
             "payment_intents": list(&field(row, "payment_intents")),
-            "holds": list(&row.beside),
+            "holds": holds(row),
         })),
     )
 }
 
 /// Whether a customer has access at `now`, by itself and without who the customer is.
-pub fn access_of(row: &ObjectRow, now: Timestamp, access_grace: Duration) -> Value {
-    let access = read_access(row, &row.data, now, access_grace);
+pub fn access_of(row: &ObjectRow, now: Timestamp, policy: &AccessConfig) -> Value {
+    let access = read_access(row, &row.data, now, policy);
     shape(
         row,
         fields(json!({
@@ -100,6 +171,22 @@ pub fn access_of(row: &ObjectRow, now: Timestamp, access_grace: Duration) -> Val
             "reason": access.reason,
         })),
     )
+}
+
+/// Whoever placed a hold, it keeps the order from being fulfilled. One by rule ends with what it follows from.
+fn holds(row: &ObjectRow) -> Vec<Value> {
+    let by_rule: Vec<RuleHold> = serde_json::from_value(field(row, "holds")).unwrap_or_default();
+    let by_rule = by_rule.iter().map(|hold| {
+        json!({
+            "owner": "rule",
+            "reason": hold.reason,
+            "object": hold.object,
+            "placed_at": hold.since.map(|since| Timestamp::from_seconds(since).iso()),
+            "ends_at": null,
+        })
+    });
+    let others = row.beside.as_array().into_iter().flatten().cloned();
+    by_rule.chain(others).collect()
 }
 
 /// What every object starts with: an id is only unique together with its account and mode.
@@ -146,162 +233,31 @@ fn time(row: &ObjectRow, name: &str) -> Value {
         })
 }
 
-fn access(row: &ObjectRow, now: Timestamp, grace: Duration) -> Answer {
+fn access(row: &ObjectRow, now: Timestamp, policy: &AccessConfig) -> Answer {
     if row.beside.is_null() {
-        return Answer {
-            granted: false,
-            reason: "no subscription".to_owned(),
-        };
+        return denied("no subscription");
     }
-    read_access(row, &row.beside, now, grace)
+    read_access(row, &row.beside, now, policy)
 }
 
-fn read_access(row: &ObjectRow, access: &Value, now: Timestamp, grace: Duration) -> Answer {
-    match serde_json::from_value::<Access>(access.clone()) {
-        Ok(access) => access.at(now, grace),
+fn denied(reason: &str) -> Answer {
+    Answer {
+        granted: false,
+        reason: reason.to_owned(),
+        subscriptions: Vec::new(),
+    }
+}
+
+fn read_access(row: &ObjectRow, access: &Value, now: Timestamp, policy: &AccessConfig) -> Answer {
+    match serde_json::from_value::<AccessRow>(access.clone()) {
+        Ok(access) => access.at(now, policy),
         // Access is money: what cannot be read grants nothing.
         Err(error) => {
             tracing::error!(object.id = %row.id, %error, "the access row of this customer cannot be read");
-            Answer {
-                granted: false,
-                reason: "the access row cannot be read".to_owned(),
-            }
+            denied("the access row cannot be read")
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use insta::assert_json_snapshot;
-
-    const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
-    const GRACE: Duration = Duration::from_hours(168);
-
-    fn row(kind: &str, id: &str, data: Value, beside: Value) -> ObjectRow {
-        ObjectRow {
-            account: "self".to_owned(),
-            livemode: false,
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-            data,
-            version: 1,
-            beside,
-        }
-    }
-
-    #[test]
-    fn a_customer_in_grace() {
-        let access = Access::Grace {
-            subscription: "sub_1".to_owned(),
-            since: NOW.seconds(),
-        };
-        let row = row(
-            "customer",
-            "cus_1",
-            json!({"email": "a@example.com", "name": null, "created": 1}),
-            serde_json::to_value(access).unwrap(),
-        );
-        assert_json_snapshot!(object(&row, NOW, GRACE), @r#"
-        {
-          "object": "customer",
-          "id": "cus_1",
-          "account": "self",
-          "livemode": false,
-          "email": "a@example.com",
-          "name": null,
-          "deleted": false,
-          "access": {
-            "granted": true,
-            "reason": "subscription sub_1 is past due, in grace until 2026-01-08T00:00:00Z"
-          }
-        }
-        "#);
-        let later = object(&row, NOW.plus(GRACE), GRACE);
-        assert_eq!(later["access"]["granted"], false);
-    }
-
-    #[test]
-    fn access_that_is_unknown_or_unreadable_is_denied() {
-        let none = object(
-            &row("customer", "cus_1", json!({}), Value::Null),
-            NOW,
-            GRACE,
-        );
-        assert_eq!(
-            none["access"],
-            json!({"granted": false, "reason": "no subscription"})
-        );
-        let odd = json!({"state": "platinum", "granted": true});
-        let odd = object(&row("customer", "cus_1", json!({}), odd), NOW, GRACE);
-        assert_eq!(odd["access"]["granted"], false);
-    }
-
-    #[test]
-    fn a_subscription_and_an_invoice_have_iso_times_and_no_missing_fields() {
-        let data = json!({"status": "active", "plan": "price_1", "current_period_end": 1_767_225_600, "product": "prod_1"});
-        assert_json_snapshot!(object(&row("subscription", "sub_1", data, Value::Null), NOW, GRACE), @r#"
-        {
-          "object": "subscription",
-          "id": "sub_1",
-          "account": "self",
-          "livemode": false,
-          "customer": null,
-          "status": "active",
-          "plan": "price_1",
-          "current_period_end": "2026-01-01T00:00:00Z",
-          "cancel_at_period_end": false,
-          "ended_at": null
-        }
-        "#);
-        let data = json!({"customer": "cus_1", "status": "open", "attempt_count": 2, "amount_due": 4900, "next_payment_attempt": 1_767_225_600});
-        assert_json_snapshot!(object(&row("invoice", "in_1", data, Value::Null), NOW, GRACE), @r#"
-        {
-          "object": "invoice",
-          "id": "in_1",
-          "account": "self",
-          "livemode": false,
-          "customer": "cus_1",
-          "subscription": null,
-          "status": "open",
-          "attempt_count": 2,
-          "amount_due": 4900,
-          "amount_paid": null,
-          "currency": null,
-          "next_payment_attempt": "2026-01-01T00:00:00Z"
-        }
-        "#);
-    }
-
-    #[test]
-    fn an_order_shows_its_holds() {
-        let data = json!({"id": "A-1", "aliases": ["pi_1"], "status": "paid", "amount": 4900, "amount_refunded": 0,
-            "currency": "eur", "payment_intents": ["pi_1"], "created": 1, "customer": null});
-        let holds = json!([{"owner": "model", "reason": "address_unclear"}]);
-        assert_json_snapshot!(object(&row("order", "A-1", data, holds), NOW, GRACE), @r#"
-        {
-          "object": "order",
-          "id": "A-1",
-          "account": "self",
-          "livemode": false,
-          "aliases": [
-            "pi_1"
-          ],
-          "customer": null,
-          "status": "paid",
-          "amount": 4900,
-          "amount_refunded": 0,
-          "currency": "eur",
-          "payment_intents": [
-            "pi_1"
-          ],
-          "holds": [
-            {
-              "owner": "model",
-              "reason": "address_unclear"
-            }
-          ]
-        }
-        "#);
-    }
-}
+mod tests;

@@ -221,6 +221,16 @@ impl Store for FakeStore {
         Ok(rows.into_iter().next())
     }
 
+    async fn ledger(
+        &self,
+        source: Option<&str>,
+        page: &Page,
+    ) -> Result<Listing<LedgerEntry>, StoreError> {
+        let source = source.unwrap_or("-");
+        self.asked(&format!("ledger source={source}"), page)?;
+        Ok(empty(page))
+    }
+
     async fn census(&self) -> Result<Census, StoreError> {
         self.held().censuses += 1;
         // Somebody else's turn, so that requests gather while it is taken.

@@ -14,6 +14,7 @@ mod examination;
 mod fetches;
 mod finish;
 mod inbox;
+mod ledger;
 mod migrations;
 mod notices;
 mod observe;
@@ -234,6 +235,12 @@ pub trait Store: Send + Sync {
     ) -> Result<Listing<ObjectRow>, StoreError>;
     /// The rows of a kind with this id: several where accounts or modes share it.
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError>;
+    /// Lists movements of money, of one object where it is named, newest first.
+    async fn ledger(
+        &self,
+        source: Option<&str>,
+        page: &Page,
+    ) -> Result<Listing<LedgerEntry>, StoreError>;
     /// Counts that `/metrics` and the demo show.
     async fn census(&self) -> Result<Census, StoreError>;
     /// Whether the database answers and has the schema this program needs.

@@ -277,6 +277,33 @@ pub struct ObjectRow {
     pub beside: Value,
 }
 
+/// One movement of money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerEntry {
+    /// Always `ledger_entry`.
+    pub object: &'static str,
+    /// Stripe's id of it: a balance transaction's, else the source's.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// Stripe's livemode.
+    pub livemode: bool,
+    /// What kind of movement it is: `charge`, `refund`, `funds_withdrawn`.
+    pub r#type: String,
+    /// The object that tells of it.
+    pub source: String,
+    /// Stripe's name for such an object.
+    pub source_object: String,
+    /// What the balance at Stripe gains, in minor units.
+    pub amount: i64,
+    /// What Stripe took for it, where it says so.
+    pub fee: Option<i64>,
+    /// The currency.
+    pub currency: String,
+    /// When it was made.
+    pub created: String,
+}
+
 /// Counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Census {

@@ -11,9 +11,9 @@ use super::error::StoreError;
 use super::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page,
-    Policy, Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome,
-    Store, ToolCallRecord,
+    Finish, LedgerEntry, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation,
+    Observed, Page, Policy, Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
+    SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -31,6 +31,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("apply/rows", super::apply::rows::ALL),
     ("apply/occurrences", super::apply::occurrences::ALL),
     ("backfill", super::backfill::ALL),
+    ("ledger", super::ledger::ALL),
     ("runs", super::runs::ALL),
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
@@ -305,6 +306,13 @@ impl Store for SqlStore {
     }
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError> {
         self.read_object(kind, id).await
+    }
+    async fn ledger(
+        &self,
+        source: Option<&str>,
+        page: &Page,
+    ) -> Result<Listing<LedgerEntry>, StoreError> {
+        self.list_ledger(source, page).await
     }
     async fn census(&self) -> Result<Census, StoreError> {
         self.take_census().await

@@ -67,6 +67,7 @@ pub(super) async fn load(
         .last()
         .map(|(invoice, _)| invoice.clone());
     let mut standing = Standing {
+        account: scope.of(tx, "account", Some(scope.account.clone())).await?,
         customer: scope
             .of(tx, "customer", occurrence.customer.clone())
             .await?,

@@ -22,6 +22,7 @@ statements! {
     DUE_SCHEDULES: "SELECT count(*) AS n FROM schedules WHERE status = 'pending' AND due_at <= $1";
     ALL_OBJECTS: "SELECT account, livemode, kind, id, customer, created, tie, data FROM objects ORDER BY account, livemode, kind, id";
     ALL_LINKS: "SELECT account, livemode, a, b FROM links ORDER BY account, livemode, a, b";
+    ALL_ENTRIES: "SELECT * FROM ledger ORDER BY account, livemode, source_kind, source, id";
     ALL_ALIASES: "SELECT account, livemode, alias, order_id FROM order_aliases ORDER BY account, livemode, alias";
 }
 
@@ -62,7 +63,7 @@ impl SqlStore {
     }
 
     /// Everything that must not depend on the order or number of deliveries, one line a row: objects, derived rows,
-    /// links and the ids orders go by. Holds and receive times are left out.
+    /// links, the ledger and the ids orders go by. What others than rules hold and receive times are left out.
     pub async fn business_state(&self) -> Result<Vec<String>, StoreError> {
         let mut lines = Vec::new();
         for row in self.db.rows(&ALL_OBJECTS, args![]).await? {
@@ -76,6 +77,21 @@ impl SqlStore {
                 row.int("created")?,
                 row.int("tie")?,
                 row.text("data")?
+            ));
+        }
+        for row in self.db.rows(&ALL_ENTRIES, args![]).await? {
+            lines.push(format!(
+                "{}/{} {}/{} moved {} {} {} fee {:?} as {} at {}",
+                row.text("account")?,
+                row.int("livemode")?,
+                row.text("source_kind")?,
+                row.text("source")?,
+                row.int("amount")?,
+                row.text("currency")?,
+                row.text("id")?,
+                row.opt_int("fee")?,
+                row.text("kind")?,
+                row.int("created")?,
             ));
         }
         for (sql, from, to) in [(&ALL_LINKS, "a", "b"), (&ALL_ALIASES, "alias", "order_id")] {

@@ -107,6 +107,7 @@ fn failed(id: &str, at: i64) -> Told {
         charge: Some(format!("ch_{id}")),
         declined: true,
         created: START + at,
+        ..Intent::default()
     };
     Told::new(id, "payment_intent.payment_failed", START + at, intent)
 }

@@ -30,12 +30,14 @@ macro_rules! on_both {
 mod backfill;
 mod caps;
 mod conformance;
+mod connect;
 mod dead;
 mod examination;
 mod expiry;
 mod fetches;
 mod inbox;
 mod lanes;
+mod money;
 mod observe;
 mod plans;
 mod queued;

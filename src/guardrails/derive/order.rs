@@ -2,11 +2,17 @@
 //!
 //! An order is a connected component of payment intents, sessions and order references (`metadata.order_id`,
 //! `client_reference_id`) without an invoice; what an invoice collects is a subscription's or an invoice's business.
+//! A charge without a payment intent, as old integrations make it, names no order and forms none: its row, its refunds
+//! and disputes and its ledger are kept all the same.
+
+mod status;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::hold::{RuleHold, holds};
+use super::refund::paid_back;
 use crate::stripe::view::View;
 
 /// What Stripe's rows say of an order. Holds stand beside it and never change its status.
@@ -21,8 +27,16 @@ pub enum OrderStatus {
     Authorized,
     /// A payment of the expected amount succeeded.
     Paid,
-    /// A payment succeeded, but not with the expected amount and currency.
+    /// A payment succeeded, but not with the expected amount and currency; one that was captured in part, for example.
     Review,
+    /// Some of the money was paid back.
+    PartiallyRefunded,
+    /// All of it was.
+    Refunded,
+    /// The cardholder contests a payment, and the bank has not decided.
+    Disputed,
+    /// The bank decided against the business.
+    ChargedBack,
     /// Every payment was canceled.
     Canceled,
 }
@@ -40,21 +54,59 @@ pub struct Order {
     pub status: OrderStatus,
     /// The expected amount in minor units.
     pub amount: Option<i64>,
-    /// What was paid back, in minor units.
+    /// What was paid back, in minor units of its currency; what was paid in another is not counted.
     pub amount_refunded: i64,
     /// The currency.
     pub currency: Option<String>,
+    /// Until when what is reserved must be captured, in seconds, where Stripe says so.
+    #[serde(default)]
+    pub capture_before: Option<i64>,
     /// Its payment intents.
     pub payment_intents: Vec<String>,
+    /// What keeps it from being fulfilled, by rule. What others hold stands in a table of its own.
+    #[serde(default)]
+    pub holds: Vec<RuleHold>,
     /// When its first part was created, in seconds.
     pub created: i64,
+}
+
+/// A payment of an order, and what hangs on it. Rows that are not known are left out.
+#[derive(Debug, Clone, Default)]
+pub struct Payment {
+    /// The payment intent.
+    pub intent: String,
+    /// Its row, when it is known.
+    pub row: Option<View>,
+    /// Its charges.
+    pub charges: Vec<View>,
+    /// What was paid back of it.
+    pub refunds: Vec<View>,
+    /// Its disputes: id and row.
+    pub disputes: Vec<(String, View)>,
+    /// What card issuers warn of: id and row.
+    pub warnings: Vec<(String, View)>,
+    /// Its reviews: id and row.
+    pub reviews: Vec<(String, View)>,
+}
+
+impl Payment {
+    /// What was paid back of it.
+    fn refunded(&self) -> i64 {
+        paid_back(&self.charges, &self.refunds)
+    }
+
+    /// What it is paid in, as far as any row says so.
+    fn currency(&self) -> Option<&str> {
+        let mut rows = self.row.iter().chain(&self.charges).chain(&self.refunds);
+        rows.find_map(|row| row.text("currency"))
+    }
 }
 
 /// The rows that make up a component.
 #[derive(Debug, Clone, Default)]
 pub struct Component {
-    /// Payment intents: id and row, when the row is known.
-    pub payment_intents: Vec<(String, Option<View>)>,
+    /// Its payments.
+    pub payments: Vec<Payment>,
     /// Checkout sessions: id and row, when the row is known.
     pub sessions: Vec<(String, Option<View>)>,
     /// Order references: `metadata.order_id` and `client_reference_id`.
@@ -78,10 +130,21 @@ pub fn may_name_an_order(reference: &str) -> bool {
 impl Component {
     /// The rows of its payment intents and sessions that are known.
     fn rows(&self) -> impl Iterator<Item = &View> {
-        self.payment_intents
+        let intents = self
+            .payments
             .iter()
-            .chain(&self.sessions)
-            .filter_map(|(_, row)| row.as_ref())
+            .filter_map(|payment| payment.row.as_ref());
+        intents.chain(self.session_rows())
+    }
+
+    fn session_rows(&self) -> impl Iterator<Item = &View> {
+        self.sessions.iter().filter_map(|(_, row)| row.as_ref())
+    }
+
+    /// The sessions that a payment intent was made by.
+    fn sessions_of(&self, intent: &str) -> impl Iterator<Item = &View> {
+        self.session_rows()
+            .filter(move |session| session.text("payment_intent") == Some(intent))
     }
 
     /// The customer that its rows name; the smallest if they disagree.
@@ -95,13 +158,9 @@ impl Component {
 
     /// The order, or nothing where the component is not one.
     pub fn order(mut self) -> Option<Order> {
-        self.payment_intents.sort_by(|a, b| a.0.cmp(&b.0));
+        self.payments.sort_by(|a, b| a.intent.cmp(&b.intent));
         self.sessions.sort_by(|a, b| a.0.cmp(&b.0));
-        let sold_by_session = self
-            .sessions
-            .iter()
-            .filter_map(|(_, row)| row.as_ref())
-            .all(Self::sells);
+        let sold_by_session = self.session_rows().all(Self::sells);
         let known = self.rows().next().is_some();
         let lone = self.references.is_empty() && self.sessions.is_empty();
         if self.has_invoice || !sold_by_session || !known || (lone && self.customer_subscribes) {
@@ -112,11 +171,7 @@ impl Component {
             names.filter(|name| may_name_an_order(name)).collect()
         };
         let (by_metadata, by_reference) = (named_by("order_id"), named_by("client_reference_id"));
-        let intents: Vec<&str> = self
-            .payment_intents
-            .iter()
-            .map(|(id, _)| id.as_str())
-            .collect();
+        let intents: Vec<&str> = self.payments.iter().map(|p| p.intent.as_str()).collect();
         let sessions: Vec<&str> = self.sessions.iter().map(|(id, _)| id.as_str()).collect();
         let id = by_metadata
             .first()
@@ -134,12 +189,17 @@ impl Component {
             .map(str::to_owned)
             .collect();
         let (amount, currency) = self.expected();
+        let status = self.status();
         Some(Order {
             customer: self.customer().map(str::to_owned),
-            status: self.status(),
+            capture_before: self
+                .capture_before()
+                .filter(|_| status == OrderStatus::Authorized),
+            amount_refunded: self.amount_refunded(currency.as_deref()),
+            holds: self.holds(),
+            status,
             amount,
             currency,
-            amount_refunded: 0,
             payment_intents: intents.iter().map(|id| (*id).to_owned()).collect(),
             created: self
                 .rows()
@@ -151,95 +211,47 @@ impl Component {
         })
     }
 
+    fn amount_refunded(&self, currency: Option<&str>) -> i64 {
+        self.payments
+            .iter()
+            .filter(|payment| {
+                payment
+                    .currency()
+                    .is_none_or(|other| Some(other) == currency)
+            })
+            .map(Payment::refunded)
+            .fold(0, i64::saturating_add)
+    }
+
+    fn holds(&self) -> Vec<RuleHold> {
+        // A set: one dispute may hang on two payments.
+        let holds: BTreeSet<RuleHold> = self.payments.iter().flat_map(holds).collect();
+        holds.into_iter().collect()
+    }
+
+    /// When the first of what is reserved lapses.
+    fn capture_before(&self) -> Option<i64> {
+        let charges = self.payments.iter().flat_map(|payment| &payment.charges);
+        charges
+            .filter(|charge| charge.flag("captured") == Some(false))
+            .filter(|charge| charge.text("status") == Some("succeeded"))
+            .filter_map(|charge| charge.int("capture_before"))
+            .min()
+    }
+
     fn expected(&self) -> (Option<i64>, Option<String>) {
-        let sessions = self
-            .sessions
-            .iter()
-            .filter_map(|(_, row)| row.as_ref())
-            .map(|row| (row, "amount_total"));
+        let sessions = self.session_rows().map(|row| (row, "amount_total"));
         let intents = self
-            .payment_intents
+            .payments
             .iter()
-            .filter_map(|(_, row)| row.as_ref())
-            .map(|row| (row, "amount"));
+            .filter_map(|payment| payment.row.as_ref());
         sessions
-            .chain(intents)
+            .chain(intents.map(|row| (row, "amount")))
             .find_map(|(row, field)| {
                 row.int(field)
                     .map(|amount| (Some(amount), row.text("currency").map(str::to_owned)))
             })
             .unwrap_or((None, None))
-    }
-
-    /// What a payment intent had to bring: its session's total, else its own amount.
-    fn expected_of(&self, intent: &str, row: &View) -> (Option<i64>, Option<String>) {
-        let session = self
-            .sessions
-            .iter()
-            .filter_map(|(_, row)| row.as_ref())
-            .find(|session| {
-                session.text("payment_intent") == Some(intent)
-                    && session.int("amount_total").is_some()
-            });
-        let (source, field) = session.map_or((row, "amount"), |session| (session, "amount_total"));
-        (
-            source.int(field),
-            source.text("currency").map(str::to_owned),
-        )
-    }
-
-    fn status(&self) -> OrderStatus {
-        let mut states: Vec<OrderStatus> = Vec::new();
-        for (id, row) in &self.payment_intents {
-            let Some(row) = row else { continue };
-            states.push(match row.text("status") {
-                Some("succeeded") => {
-                    let received = row.int("amount_received").or_else(|| row.int("amount"));
-                    let paid = (received, row.text("currency").map(str::to_owned));
-                    if paid == self.expected_of(id, row) {
-                        OrderStatus::Paid
-                    } else {
-                        OrderStatus::Review
-                    }
-                }
-                Some("requires_capture") => OrderStatus::Authorized,
-                Some("requires_action") => OrderStatus::AwaitingCustomer,
-                Some("canceled") => OrderStatus::Canceled,
-                _ => OrderStatus::Pending,
-            });
-        }
-        for (_, row) in &self.sessions {
-            let Some(row) = row else { continue };
-            // Where the payment intent's row is known, it is the better witness.
-            let witnessed = row.text("payment_intent").is_some_and(|intent| {
-                self.payment_intents
-                    .iter()
-                    .any(|(id, row)| id == intent && row.is_some())
-            });
-            if witnessed {
-                continue;
-            }
-            states.push(match (row.text("status"), row.text("payment_status")) {
-                (_, Some("paid" | "no_payment_required")) => OrderStatus::Paid,
-                (Some("expired"), _) => OrderStatus::Canceled,
-                _ => OrderStatus::Pending,
-            });
-        }
-        [
-            OrderStatus::Paid,
-            OrderStatus::Review,
-            OrderStatus::Authorized,
-            OrderStatus::AwaitingCustomer,
-        ]
-        .into_iter()
-        .find(|status| states.contains(status))
-        .unwrap_or(
-            if !states.is_empty() && states.iter().all(|s| *s == OrderStatus::Canceled) {
-                OrderStatus::Canceled
-            } else {
-                OrderStatus::Pending
-            },
-        )
     }
 }
 

@@ -148,12 +148,14 @@ pub static RULES: &[Rule] = &[
         "checkout.session.async_payment_succeeded",
         CheckoutSession,
         Later,
-    ),
+    )
+    .sets("async_payment", Said::Word("succeeded")),
     rule(
         "checkout.session.async_payment_failed",
         CheckoutSession,
         Later,
     )
+    .sets("async_payment", Said::Word("failed"))
     .says(facts::checkout_failed),
     rule("checkout.session.expired", CheckoutSession, Later),
     rule("customer.created", Customer, Created),
@@ -254,7 +256,8 @@ pub static RULES: &[Rule] = &[
     rule("coupon.created", Coupon, Created),
     rule("coupon.updated", Coupon, Later),
     rule("coupon.deleted", Coupon, Later).sets("deleted", Said::Yes),
-    rule("account.updated", Account, Later),
+    // Stripe tells a platform of an account only while the account lets it.
+    rule("account.updated", Account, Later).sets("authorized", Said::Yes),
     rule("account.application.authorized", Account, Later)
         .about("application")
         .keyed_by(Key::Account)

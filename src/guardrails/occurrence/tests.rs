@@ -18,6 +18,7 @@ fn failure(name: &str, lead: Option<Lead>, nodes: &[(NodeKind, &str)], at: i64) 
         attempt: None,
         customer: Some("cus_1".to_owned()),
         amount: Some((AMOUNT, "eur".to_owned())),
+        trial_end: None,
         created: Timestamp::from_seconds(at),
     }
 }

@@ -45,6 +45,8 @@ pub(super) enum Test {
     Leaving,
     /// A period of the subscription costs nothing.
     Free,
+    /// The connected account took back its leave.
+    Disconnected,
 }
 
 /// Whether a dispute keeps its customer from being written to. One in a status that nobody knows does: a mail can wait,
@@ -54,6 +56,11 @@ pub(super) fn is_open(status: &str) -> bool {
         status,
         "won" | "lost" | "warning_closed" | "prevented" | "charge_refunded"
     )
+}
+
+/// Whether the row of a connected account says that it took back its leave, and has not given it again since.
+pub fn is_disconnected(account: &View) -> bool {
+    account.flag("authorized") == Some(false)
 }
 
 pub(super) fn is_lost(status: &str) -> bool {
@@ -128,6 +135,10 @@ impl Test {
                 let (id, row) = standing.subscription.as_ref()?;
                 (row.int("period_amount") == Some(0))
                     .then(|| format!("subscription {id} costs nothing"))
+            }
+            Self::Disconnected => {
+                let (id, account) = standing.account.as_ref()?;
+                is_disconnected(account).then(|| format!("account {id} has disconnected"))
             }
         }
     }

@@ -3,6 +3,7 @@
 //! A new condition is a row here. The first row that holds gives the reason, so the order of the rows matters where two
 //! hold at once: what Stripe says of the thing itself comes before what follows from it.
 
+pub use super::condition::is_disconnected;
 use super::condition::{Test, Thing, is_lost, is_open};
 use super::{Purpose, Standing};
 
@@ -12,8 +13,8 @@ use Purpose::{
 };
 use Reach::{Everything, Mails};
 use Test::{
-    Back, Deleted, Disputed, Escalated, Free, Leaving, Left, OrderPaid, Refunded, Reviewed, Status,
-    TrialMoved, Warned,
+    Back, Deleted, Disconnected, Disputed, Escalated, Free, Leaving, Left, OrderPaid, Refunded,
+    Reviewed, Status, TrialMoved, Warned,
 };
 use Thing::{Dispute, Invoice, Payment, Subscription};
 
@@ -37,7 +38,8 @@ pub struct Stop {
     pub why: &'static str,
 }
 
-/// Every stop condition.
+/// Every stop condition. Nothing but a full refund and the end of an account's leave ends `payment_succeeded`: that money
+/// came in stays true.
 pub static STOPS: &[Stop] = &[
     Stop {
         fact: "customer deleted",
@@ -234,6 +236,21 @@ pub static STOPS: &[Stop] = &[
         test: Back,
         ends: &[(WinbackDue, Everything)],
         why: "nobody is invited back who is here",
+    },
+    Stop {
+        fact: "account disconnected",
+        test: Disconnected,
+        ends: &[
+            (PaymentSucceeded, Everything),
+            (PaymentFailed, Everything),
+            (InvoicePaymentFailed, Everything),
+            (SubscriptionPastDue, Everything),
+            (SubscriptionEnded, Everything),
+            (WinbackDue, Everything),
+            (DisputeOpened, Everything),
+            (TrialEnding, Everything),
+        ],
+        why: "whose account has left is not ours to write to, nor to write about",
     },
 ];
 

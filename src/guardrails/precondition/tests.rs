@@ -19,6 +19,8 @@ fn order(status: OrderStatus) -> Order {
         amount: None,
         amount_refunded: 0,
         currency: None,
+        capture_before: None,
+        holds: Vec::new(),
         payment_intents: Vec::new(),
         created: 0,
     }
@@ -72,6 +74,7 @@ fn every_stop_condition() {
     payment warned of | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     payment under review | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     customer back | - | winback_due
+    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due
     ");
 }
 

@@ -1,4 +1,4 @@
-//! Customers, orders, subscriptions and invoices, as the business sees them.
+//! Customers, orders, subscriptions, invoices and payments, as the business sees them, and the ledger of what moved.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
 use crate::http::shapes;
-use crate::store::{Listing, ObjectFilter, ObjectRow};
+use crate::store::{LedgerEntry, Listing, ObjectFilter, ObjectRow};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -25,6 +25,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
             "subscription",
         ))
         .merge(routes_of("/invoices", "/invoices/{id}", "invoice"))
+        .merge(routes_of("/charges", "/charges/{id}", "charge"))
+        .merge(routes_of("/refunds", "/refunds/{id}", "refund"))
+        .merge(routes_of("/disputes", "/disputes/{id}", "dispute"))
+        .merge(routes_of("/payouts", "/payouts/{id}", "payout"))
+        .route("/ledger", get(ledger))
 }
 
 fn routes_of(all: &str, one: &str, kind: &'static str) -> Router<Arc<App>> {
@@ -66,6 +71,17 @@ async fn list(app: &App, kind: &str, mut parameters: Parameters) -> ListAnswer<V
         data: rows.data.iter().map(|row| shape(app, row)).collect(),
         has_more: rows.has_more,
     }))
+}
+
+async fn ledger(
+    State(app): State<Arc<App>>,
+    mut parameters: Parameters,
+) -> ListAnswer<LedgerEntry> {
+    let page = parameters.page()?;
+    let source = parameters.text("source")?;
+    parameters.finish()?;
+    let entries = app.state.store.ledger(source.as_deref(), &page).await?;
+    Ok(Json(entries))
 }
 
 async fn show(
@@ -121,7 +137,7 @@ pub(super) async fn unambiguous(
 }
 
 fn shape(app: &App, row: &ObjectRow) -> Value {
-    shapes::object(row, app.state.clock.now(), app.state.access_grace)
+    shapes::object(row, app.state.clock.now(), &app.state.access)
 }
 
 fn ambiguous(rows: &[ObjectRow]) -> Problem {

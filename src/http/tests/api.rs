@@ -319,7 +319,7 @@ async fn an_ambiguous_id_names_its_candidates() {
     assert_eq!(answer.json()["email"], "acct_b@example.com");
     assert_eq!(
         answer.json()["access"],
-        json!({"granted": false, "reason": "no subscription"})
+        json!({"granted": false, "reason": "no subscription", "subscriptions": []})
     );
     for missing in [
         "customers/cus_1?account=acct_c",

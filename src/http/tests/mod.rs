@@ -22,6 +22,7 @@ use tower::ServiceExt;
 
 use super::{Endpoint, HttpLimits, HttpState, router};
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::config::{AccessConfig, OnLostDispute};
 use crate::hints::{Doorbell, Hints};
 use crate::ids::CountedIds;
 use crate::inbox::fake_store::FakeStore;
@@ -148,7 +149,10 @@ impl Server {
                 max_failed_verifications_per_minute: 2,
             },
             admin_token: SecretString::from(TOKEN),
-            access_grace: Duration::from_hours(168),
+            access: AccessConfig {
+                past_due_grace: Duration::from_hours(168),
+                on_lost_dispute: OnLostDispute::Keep,
+            },
             metrics: None,
             listens_on_loopback: true,
         };

@@ -1,20 +1,23 @@
 //! Writing the rows that are derived from others: access and orders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::graph::Graph;
 use super::rows::{Change, Put, ROW, Rows};
 use crate::guardrails::derive::access;
-use crate::guardrails::derive::order::{Component, Order, may_name_an_order};
-use crate::store::database::{args, list, statements};
+use crate::guardrails::derive::order::{Component, Order, Payment, may_name_an_order};
+use crate::store::database::{Row, args, list, statements};
 use crate::store::error::StoreError;
 use crate::stripe::links::{Node, NodeKind};
 use crate::stripe::view::{Family, View};
 
 statements! {
     OF_CUSTOMER: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4";
+    /// Past the customer's payments, by the key alone: an entry of the index each. What links them is in `graph.rs`.
+    DISPUTES: "SELECT o.id, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) \
+        WHERE l.account = $1 AND l.livemode = $2 AND l.a = 'customer/' || $3 AND l.b LIKE 'dispute/%'";
     ALIASED: "SELECT DISTINCT order_id FROM order_aliases WHERE account = $1 AND livemode = $2 AND alias IN (SELECT value FROM json_each($3))";
     DROP_ALIASES: "DELETE FROM order_aliases WHERE account = $1 AND livemode = $2 AND order_id = $3";
     PUT_ALIAS: "INSERT INTO order_aliases (account, livemode, alias, order_id) VALUES ($1, $2, $3, $4) \
@@ -27,23 +30,28 @@ statements! {
 }
 
 impl Rows<'_> {
-    /// Derives a customer's access from all of their subscriptions.
+    /// Derives a customer's access from all of their subscriptions and disputes.
     pub(crate) async fn derive_access(&mut self, customer: &str) -> Result<(), StoreError> {
         let row = self.view(Family::Customer, customer).await?;
         let kind = Family::Subscription.as_str();
-        let subscriptions: Vec<(String, View)> = self
+        let subscriptions = self
             .tx
             .rows(
                 &OF_CUSTOMER,
                 args![self.account, self.livemode, customer, kind],
             )
-            .await?
-            .iter()
-            .map(|row| Ok((row.text("id")?, row.json("data")?)))
-            .collect::<Result<_, StoreError>>()?;
+            .await?;
+        let disputes = self
+            .tx
+            .rows(&DISPUTES, args![self.account, self.livemode, customer])
+            .await?;
+        let access = access::derive(
+            row.as_ref(),
+            &identified(&subscriptions)?,
+            &identified(&disputes)?,
+        );
         let created = row.as_ref().and_then(|row| row.int("created")).unwrap_or(0);
-        let after =
-            serde_json::to_value(access::derive(row.as_ref(), &subscriptions)).unwrap_or_default();
+        let after = serde_json::to_value(access).unwrap_or_default();
         self.write_derived(
             "access",
             customer,
@@ -109,13 +117,9 @@ impl Rows<'_> {
         let intents = ids(NodeKind::PaymentIntent);
         let sessions = ids(NodeKind::CheckoutSession);
         let references = ids(NodeKind::OrderReference);
-        let mut intent_rows = self.views(Family::PaymentIntent, &intents).await?;
         let mut session_rows = self.views(Family::CheckoutSession, &sessions).await?;
         let mut parts = Component {
-            payment_intents: intents
-                .iter()
-                .map(|id| ((*id).to_owned(), intent_rows.remove(*id)))
-                .collect(),
+            payments: self.payments(&intents, graph).await?,
             sessions: sessions
                 .iter()
                 .map(|id| ((*id).to_owned(), session_rows.remove(*id)))
@@ -168,6 +172,64 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Payment intents with everything that hangs on them or on one of their charges.
+    async fn payments(
+        &mut self,
+        intents: &[&str],
+        graph: &Graph,
+    ) -> Result<Vec<Payment>, StoreError> {
+        let mut hanging: BTreeMap<&str, Vec<Node>> = BTreeMap::new();
+        for id in intents {
+            let intent = Node::new(NodeKind::PaymentIntent, *id);
+            let charges = graph.around([&intent], NodeKind::Charge);
+            let charges = charges.iter().map(|id| Node::new(NodeKind::Charge, *id));
+            hanging.insert(id, charges.chain([intent.clone()]).collect());
+        }
+        let around = |kind| graph.around(hanging.values().flatten(), kind);
+        let rows = self.views(Family::PaymentIntent, intents).await?;
+        let charges = self
+            .views_of(Family::Charge, &around(NodeKind::Charge))
+            .await?;
+        let refunds = self
+            .views_of(Family::Refund, &around(NodeKind::Refund))
+            .await?;
+        let disputes = self
+            .views_of(Family::Dispute, &around(NodeKind::Dispute))
+            .await?;
+        let reviews = self
+            .views_of(Family::Review, &around(NodeKind::Review))
+            .await?;
+        let warnings = around(NodeKind::EarlyFraudWarning);
+        let warnings = self.views_of(Family::EarlyFraudWarning, &warnings).await?;
+        let payments = hanging.iter().map(|(intent, nodes)| {
+            let of = |kind, rows: &BTreeMap<String, View>| -> Vec<(String, View)> {
+                let ids = graph.around(nodes, kind).into_iter();
+                ids.filter_map(|id| Some((id.to_owned(), rows.get(id)?.clone())))
+                    .collect()
+            };
+            let views = |kind, rows| of(kind, rows).into_iter().map(|(_, row)| row).collect();
+            Payment {
+                intent: (*intent).to_owned(),
+                row: rows.get(*intent).cloned(),
+                charges: views(NodeKind::Charge, &charges),
+                refunds: views(NodeKind::Refund, &refunds),
+                disputes: of(NodeKind::Dispute, &disputes),
+                warnings: of(NodeKind::EarlyFraudWarning, &warnings),
+                reviews: of(NodeKind::Review, &reviews),
+            }
+        });
+        Ok(payments.collect())
+    }
+
+    async fn views_of(
+        &mut self,
+        family: Family,
+        ids: &BTreeSet<&str>,
+    ) -> Result<BTreeMap<String, View>, StoreError> {
+        let ids: Vec<&str> = ids.iter().copied().collect();
+        self.views(family, &ids).await
+    }
+
     async fn write_order(&mut self, order: &Order) -> Result<(), StoreError> {
         for alias in order.aliases.iter().chain([&order.id]) {
             self.tx
@@ -206,4 +268,10 @@ impl Rows<'_> {
         }
         Ok(nodes)
     }
+}
+
+fn identified(rows: &[Row]) -> Result<Vec<(String, View)>, StoreError> {
+    rows.iter()
+        .map(|row| Ok((row.text("id")?, row.json("data")?)))
+        .collect()
 }

@@ -46,6 +46,16 @@ pub(crate) fn doubts(kind: NodeKind) -> bool {
     )
 }
 
+/// What hangs on a payment. It is followed, too: two events may name two payments of one dispute, and whichever comes
+/// last must find all that it changes. It does not count as a part of what is sold.
+fn hangs(kind: NodeKind) -> bool {
+    doubts(kind) || kind == NodeKind::Refund
+}
+
+fn is_followed(kind: NodeKind) -> bool {
+    sells(kind) || pays(kind) || hangs(kind)
+}
+
 impl Graph {
     /// Reads what the store knows round `start`, and adds `edges`.
     pub(crate) async fn load(
@@ -68,9 +78,10 @@ impl Graph {
             .chain(graph.neighbours.keys())
             .cloned()
             .collect();
-        ask.retain(|node| sells(node.kind) || pays(node.kind));
+        ask.retain(|node| is_followed(node.kind));
         while !ask.is_empty() {
-            if asked.len() + ask.len() > MOST_NODES {
+            let parts = asked.iter().chain(&ask).filter(|node| !hangs(node.kind));
+            if parts.count() > MOST_NODES {
                 graph.overgrown = true;
                 break;
             }
@@ -92,7 +103,7 @@ impl Graph {
                         what: "not a node",
                     });
                 };
-                if (sells(b.kind) || pays(b.kind)) && !asked.contains(&b) {
+                if is_followed(b.kind) && !asked.contains(&b) {
                     ask.insert(b.clone());
                 }
                 graph.add(a, b);
@@ -119,6 +130,20 @@ impl Graph {
         self.neighbours
             .get(node)
             .is_some_and(|others| others.iter().any(|other| other.kind == kind))
+    }
+
+    /// The ids of the neighbours of a kind that some nodes have, each once.
+    pub(crate) fn around<'a>(
+        &'a self,
+        nodes: impl IntoIterator<Item = &'a Node>,
+        kind: NodeKind,
+    ) -> BTreeSet<&'a str> {
+        nodes
+            .into_iter()
+            .flat_map(|node| self.neighbours.get(node).into_iter().flatten())
+            .filter(|other| other.kind == kind)
+            .map(|other| other.id.as_str())
+            .collect()
     }
 
     /// Everything connected to `start` through nodes that `through` lets pass, `start` included.
@@ -162,6 +187,15 @@ impl Graph {
             }
         }
         edges
+    }
+
+    /// The customers whose payments are disputed.
+    pub(crate) fn contesting(&self) -> BTreeSet<String> {
+        self.of_customers()
+            .iter()
+            .filter(|edge| edge.last().kind == NodeKind::Dispute)
+            .map(|edge| edge.first().id.clone())
+            .collect()
     }
 
     /// The order components of the graph.

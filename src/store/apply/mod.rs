@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 use crate::guardrails::mandatory::facts::Fact;
 use crate::guardrails::mandatory::snapshot::{FETCH, Projection, Snapshot};
 use crate::guardrails::mandatory::{rule_of, update};
+use crate::guardrails::precondition::stops::is_disconnected;
 use crate::stripe::event::{Event, THIN, is_thin};
 use crate::stripe::links::{Edge, Node, NodeKind, edges};
 use crate::stripe::view::Family;
@@ -128,8 +129,19 @@ pub(super) struct Written {
     /// The object's row is another one now.
     pub(super) changed: bool,
     occurrence: Option<String>,
+    then: Then,
+}
+
+/// Where an event stands once everything is written.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It is over.
+    #[default]
+    Done,
     /// Its follow-up is still to come.
-    open: bool,
+    Open,
+    /// Nothing was written: the account took back its leave.
+    Disconnected,
 }
 
 /// Tries again while others change the same roots.
@@ -159,7 +171,7 @@ impl SqlStore {
         work: Option<&Work>,
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
-        let remark = work.and_then(|work| work.remark).map(str::to_owned);
+        let mut remark = work.and_then(|work| work.remark).map(str::to_owned);
         let mut written = match work {
             Some(work) => self.write(&mut tx, claimed, work).await?,
             None => Written::default(),
@@ -171,7 +183,17 @@ impl SqlStore {
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
-        let status = if written.open { "applied" } else { "done" };
+        let status = match written.then {
+            Then::Done => "done",
+            Then::Open => "applied",
+            Then::Disconnected => "ignored",
+        };
+        if written.then == Then::Disconnected {
+            remark = Some(format!(
+                "account {} has disconnected; nothing of it is worked on until it connects again",
+                claimed.account
+            ));
+        }
         let values = args![
             &claimed.id,
             claimed.epoch,
@@ -196,6 +218,13 @@ impl SqlStore {
         work: &Work,
     ) -> Result<Written, StoreError> {
         let graph = self.lock_roots(tx, claimed, work).await?;
+        if is_disconnected_now(tx, claimed, work).await? {
+            return Ok(Written {
+                stale: true,
+                then: Then::Disconnected,
+                ..Written::default()
+            });
+        }
         let new_subscribers = new_subscribers(tx, claimed, work).await?;
         let (account, livemode) = (claimed.account.as_str(), claimed.livemode);
         let new_links = graph::insert(tx, account, livemode, &work.links).await?;
@@ -203,9 +232,13 @@ impl SqlStore {
         let now = self.clock.now();
         let (mut written, row, changed) =
             write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
-        (written.occurrence, written.open) = self
+        let open;
+        (written.occurrence, open) = self
             .join_occurrences(tx, claimed, work, &graph, new_links)
             .await?;
+        if open {
+            written.then = Then::Open;
+        }
         let scope = Scope {
             account,
             livemode,
@@ -314,6 +347,29 @@ impl SqlStore {
     }
 }
 
+/// Whether an event came too late to be worked on: its account took back the leave to. What tells of that leave itself is
+/// always read.
+async fn is_disconnected_now(
+    tx: &mut Transaction,
+    claimed: &ClaimedEvent,
+    work: &Work,
+) -> Result<bool, StoreError> {
+    if work.family == Family::Account {
+        return Ok(false);
+    }
+    let id = &claimed.account;
+    let row = tx
+        .row(
+            &rows::ROW,
+            args![id, claimed.livemode, Family::Account.as_str(), id],
+        )
+        .await?;
+    Ok(row
+        .map(|row| row.json("data"))
+        .transpose()?
+        .is_some_and(|account| is_disconnected(&account)))
+}
+
 async fn write_rows(
     tx: &mut Transaction,
     claimed: &ClaimedEvent,
@@ -342,20 +398,24 @@ async fn write_rows(
             derive_orders(&mut rows, &around).await?;
         }
     }
-    let Some((before, projection)) = projected else {
-        return Ok((Written::default(), None, rows.changed));
-    };
-    if matches!(work.family, Family::Customer | Family::Subscription) {
+    // Those whom a dispute is linked to, by this event perhaps.
+    let mut customers = graph.contesting();
+    if let (Some((before, projection)), Family::Customer | Family::Subscription) =
+        (&projected, work.family)
+    {
         let named = [before.as_ref(), Some(&projection.row)]
             .into_iter()
             .flatten()
             .filter_map(|row| row.text("customer"));
-        let mut customers: BTreeSet<String> = named.map(str::to_owned).collect();
+        customers.extend(named.map(str::to_owned));
         customers.extend(work.customer.clone());
-        for customer in &customers {
-            rows.derive_access(customer).await?;
-        }
     }
+    for customer in &customers {
+        rows.derive_access(customer).await?;
+    }
+    let Some((before, projection)) = projected else {
+        return Ok((Written::default(), None, rows.changed));
+    };
     let written = Written {
         stale: projection.is_stale(&claimed.id),
         changed: before.as_ref() != Some(&projection.row),

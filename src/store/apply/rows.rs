@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
+use crate::guardrails::derive::ledger::entries;
 use crate::guardrails::mandatory::lattice::{self, Move};
 use crate::guardrails::mandatory::snapshot::{Projection, Snapshot, advance, project};
 use crate::store::database::{Row, Transaction, args, list, statements};
@@ -42,13 +43,13 @@ pub(super) struct Put<'a> {
 }
 
 /// What a field was and is, and the rule that says so.
-pub(super) struct Change<'a> {
-    pub(super) entity: &'a str,
-    pub(super) id: &'a str,
-    pub(super) field: &'a str,
-    pub(super) from: Option<&'a Value>,
-    pub(super) to: &'a Value,
-    pub(super) rule: &'a str,
+pub(crate) struct Change<'a> {
+    pub(crate) entity: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) field: &'a str,
+    pub(crate) from: Option<&'a Value>,
+    pub(crate) to: &'a Value,
+    pub(crate) rule: &'a str,
 }
 
 /// A row as it stands.
@@ -123,20 +124,23 @@ impl Rows<'_> {
         let known = known.transpose()?;
         // An object that lives for years has thousands of snapshots; nearly always the next one is newer than all.
         let short = match (&known, new) {
-            (Some(known), [next]) if fresh => advance(&known.row, known.newest, next)
-                // Without a time of its own the row needs that of its first snapshot.
-                .filter(|projection| projection.row.int("created").is_some())
-                .map(|projection| (projection, Timestamp::default(), next.created)),
+            // A dispute's movements of money are asked of all that was told of it.
+            (Some(known), [next]) if fresh && *family != Family::Dispute => {
+                advance(&known.row, known.newest, next)
+                    // Without a time of its own the row needs that of its first snapshot.
+                    .filter(|projection| projection.row.int("created").is_some())
+                    .map(|projection| (projection, Timestamp::default(), next.created, Vec::new()))
+            }
             _ => None,
         };
-        let (projection, first, newest) = match short {
-            Some(short) => short,
-            None => {
-                let all = snapshots(*family, object, &self.tx.rows(&SNAPSHOTS, key).await?)?;
-                let created = || all.iter().map(|snapshot| snapshot.created);
-                let first = created().min().unwrap_or_default();
-                (project(&all), first, created().max().unwrap_or_default())
-            }
+        let (projection, first, newest, all) = if let Some(short) = short {
+            short
+        } else {
+            let all = snapshots(*family, object, &self.tx.rows(&SNAPSHOTS, key).await?)?;
+            let created = || all.iter().map(|snapshot| snapshot.created);
+            let first = created().min().unwrap_or_default();
+            let newest = created().max().unwrap_or_default();
+            (project(&all), first, newest, all)
         };
         let before = known.map(|known| known.row);
         let customer = match family {
@@ -156,6 +160,10 @@ impl Rows<'_> {
         .await?;
         let newest = args![self.account, self.livemode, kind, object, newest];
         self.tx.run(&NEWEST, newest).await?;
+        if moves_money(*family) {
+            let entries = entries(*family, object, &projection.row, &all);
+            self.post(*family, object, &entries).await?;
+        }
         if before.as_ref() != Some(&projection.row) {
             watch(*family, before.as_ref(), &projection.row, event_type);
             let empty = View::default();
@@ -195,7 +203,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    pub(super) async fn note(&mut self, change: &Change<'_>) -> Result<(), StoreError> {
+    pub(crate) async fn note(&mut self, change: &Change<'_>) -> Result<(), StoreError> {
         let (from, to) = (change.from.unwrap_or(&Value::Null), change.to);
         if from == to {
             return Ok(());
@@ -256,6 +264,14 @@ impl Rows<'_> {
             .await?
             .is_some())
     }
+}
+
+/// Whose snapshots tell of movements of money.
+fn moves_money(family: Family) -> bool {
+    matches!(
+        family,
+        Family::Charge | Family::Refund | Family::Dispute | Family::Payout
+    )
 }
 
 /// The snapshots of one object, as [`SNAPSHOTS`] finds them.

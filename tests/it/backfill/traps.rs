@@ -287,6 +287,7 @@ fn subscription(id: &str, status: &'static str) -> Object {
         cancel_at_period_end: false,
         canceled_at: (status == "canceled").then_some(START + 10 * 86_400),
         created: START - 200 * 86_400,
+        ..Subscription::default()
     }
     .into()
 }

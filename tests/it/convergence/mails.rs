@@ -71,15 +71,17 @@ async fn messages(app: &TestApp) -> BTreeMap<String, Vec<String>> {
         let listing = app.store().messages(None, &page).await.unwrap();
         page.starting_after = listing.data.last().map(|message| message.id.clone());
         for message in listing.data {
-            let story = message
-                .event
+            let event = message.event.unwrap_or_default();
+            let story = event
                 .rsplit('_')
                 .nth(1)
                 .unwrap_or_default()
                 .to_owned();
             let line = format!(
                 "{} {}: {}",
-                message.channel, message.playbook, message.status
+                message.channel,
+                message.playbook.unwrap_or_default(),
+                message.status
             );
             messages.entry(story).or_default().push(line);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billhook::store::{EventFilter, MessageRecord, Page, Store as _, TOLD};
+use billhook::store::{EventFilter, MessageRecord, Page, Store as _, TOLD, ObjectFilter};
 
 use super::point::{Fault, Point};
 use super::stage::Stage;
@@ -122,7 +122,11 @@ async fn check_told(stage: &Stage, messages: &[MessageRecord]) {
     }
     let mut rows = BTreeMap::new();
     for (kind, _) in TOLD {
-        for row in stage.ground.store.objects(kind, &ALL).await.unwrap().data {
+        let filter = ObjectFilter {
+            kind: kind.to_owned(),
+            ..ObjectFilter::default()
+        };
+        for row in stage.ground.store.objects(&filter, &ALL).await.unwrap().data {
             rows.insert(format!("{kind}/{}", row.id), row.version);
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn rules(_: &Arc<Faults>, _: &Arc<Sink>) -> Arc<dyn Model> {
     Arc::new(Rules)
 }
 
-pub(super) const STORIES: [Story; 11] = [
+pub(super) const STORIES: [Story; 13] = [
     Story {
         name: "a person decides what nobody knows",
         settings: &[],
@@ -342,6 +342,7 @@ async fn the_application_is_told(stage: &mut Stage) {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START - 90 * 86_400,
+        ..Subscription::default()
     };
     let kind = "customer.subscription.updated";
     let mut bought = intent("pi_1", 4900, true);
@@ -408,6 +409,7 @@ async fn a_poison_event(stage: &mut Stage) {
             assert_eq!(row["id"], id);
         }
     }
+    stage.get("/api/v1/ledger").await;
     stage.get("/readyz").await;
     stage.get("/metrics").await;
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use billhook::clock::{SystemClock, Timestamp};
+use billhook::config::{AccessConfig, OnLostDispute};
 use billhook::http::shapes;
 use billhook::outbox::{AppWebhook, Telling, Way};
-use billhook::store::{Channel, ObjectRow, Page, Policy, SqlStore, Store, TOLD};
+use billhook::store::{Channel, ObjectRow, Page, Policy, SqlStore, Store, TOLD, ObjectFilter};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
@@ -33,7 +34,11 @@ async fn telling_store(bench: &Bench) -> Arc<SqlStore> {
 }
 
 fn shape(row: &ObjectRow, now: Timestamp) -> Value {
-    shapes::object(row, now, policy().access_grace)
+    let access = AccessConfig {
+        past_due_grace: policy().access_grace,
+        on_lost_dispute: OnLostDispute::Keep,
+    };
+    shapes::object(row, now, &access)
 }
 
 /// The way to a receiver. It verifies by the real time, so the real time is signed.
@@ -65,6 +70,7 @@ fn subscription(customer: usize, change: usize) -> Told {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START,
+        ..Subscription::default()
     };
     let at = START + i64::try_from(change).unwrap();
     let id = format!("evt_{customer}_{change}");
@@ -89,7 +95,11 @@ async fn truth(bench: &Bench, store: &SqlStore) -> Known {
     };
     let mut truth = Known::new();
     for (kind, _) in TOLD {
-        for row in store.objects(kind, &page).await.unwrap().data {
+        let filter = ObjectFilter {
+            kind: kind.to_owned(),
+            ..ObjectFilter::default()
+        };
+        for row in store.objects(&filter, &page).await.unwrap().data {
             let data = shape(&row, bench.now());
             truth.insert(format!("{kind}/{}", row.id), (row.version, data));
         }

@@ -56,6 +56,7 @@ fn subscription(status: &'static str, at: i64) -> Told {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START,
+        ..Subscription::default()
     };
     let id = format!("evt_sub_{status}_{at}");
     Told::new(id, "customer.subscription.updated", START + at, object)
@@ -77,6 +78,7 @@ fn paid(order: &str, at: i64, received: i64) -> Told {
         charge: Some("ch_1".into()),
         declined: false,
         created: START,
+        ..Intent::default()
     };
     Told::new(
         format!("evt_{order}_{at}"),

@@ -143,6 +143,7 @@ fn history() -> Vec<Told> {
         cancel_at_period_end: false,
         canceled_at: None,
         created: START - 50,
+        ..Subscription::default()
     };
     let invoice = Invoice {
         id: "in_1".into(),
@@ -155,6 +156,7 @@ fn history() -> Vec<Told> {
         attempts: 1,
         shows_payments: false,
         created: START - 40,
+        ..Invoice::default()
     };
     let intent = Intent {
         id: "pi_1".into(),
@@ -167,6 +169,7 @@ fn history() -> Vec<Told> {
         charge: Some("ch_1".into()),
         declined: false,
         created: START - 30,
+        ..Intent::default()
     };
     let dispute = json!({
         "id": "dp_1", "object": "dispute", "charge": "ch_1", "payment_intent": "pi_1", "status": "needs_response",

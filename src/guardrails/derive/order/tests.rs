@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Component, Order, OrderStatus};
+use super::{Component, Order, OrderStatus, Payment};
 use crate::stripe::view::{Family, View, view};
 
-fn intent(id: &str, fields: &Value) -> (String, Option<View>) {
-    (id.to_owned(), Some(view(Family::PaymentIntent, fields)))
+fn intent(id: &str, fields: &Value) -> Payment {
+    Payment {
+        intent: id.to_owned(),
+        row: Some(view(Family::PaymentIntent, fields)),
+        ..Payment::default()
+    }
 }
 
 fn session(id: &str, fields: &Value) -> (String, Option<View>) {
@@ -36,7 +40,7 @@ fn a_lone_intent_is_an_order_by_its_own_id() {
         let fields =
             json!({"status": status, "amount": 900, "currency": "eur", "amount_received": 0});
         let order = order(Component {
-            payment_intents: vec![intent("pi_1", &fields)],
+            payments: vec![intent("pi_1", &fields)],
             ..Component::default()
         });
         assert_eq!(
@@ -51,7 +55,7 @@ fn a_lone_intent_is_an_order_by_its_own_id() {
 fn one_good_payment_pays_whatever_else_failed() {
     let failed = json!({"status": "requires_payment_method", "amount": 900, "currency": "eur"});
     let parts = Component {
-        payment_intents: vec![
+        payments: vec![
             intent("pi_2", &paid(900)),
             intent("pi_1", &failed),
             intent("pi_3", &json!({"status": "canceled"})),
@@ -76,7 +80,7 @@ fn another_amount_or_currency_than_expected_is_for_review() {
         (total(900, "usd"), OrderStatus::Review),
     ] {
         let parts = Component {
-            payment_intents: vec![intent("pi_1", &paid(900))],
+            payments: vec![intent("pi_1", &paid(900))],
             sessions: vec![session],
             references: BTreeSet::from(["42".to_owned()]),
             ..Component::default()
@@ -94,7 +98,7 @@ fn the_smallest_order_id_names_the_order_and_the_rest_are_aliases() {
     let mut other = paid(900);
     other["metadata"] = json!({"order_id": "A"});
     let parts = Component {
-        payment_intents: vec![intent("pi_1", &fields), intent("pi_2", &other)],
+        payments: vec![intent("pi_1", &fields), intent("pi_2", &other)],
         references: BTreeSet::from(["A".to_owned(), "B".to_owned()]),
         ..Component::default()
     };
@@ -108,7 +112,7 @@ fn the_smallest_order_id_names_the_order_and_the_rest_are_aliases() {
 #[test]
 fn what_an_invoice_collects_is_no_order() {
     let parts = Component {
-        payment_intents: vec![intent("pi_1", &paid(900))],
+        payments: vec![intent("pi_1", &paid(900))],
         ..Component::default()
     };
     assert!(
@@ -151,7 +155,10 @@ fn a_session_speaks_for_a_payment_that_is_not_known_yet() {
     let status = |payment_status: &str| {
         let fields = json!({"mode": "payment", "status": "complete", "payment_intent": "pi_1", "payment_status": payment_status, "amount_total": 900, "currency": "eur"});
         order(Component {
-            payment_intents: vec![("pi_1".to_owned(), None)],
+            payments: vec![Payment {
+                intent: "pi_1".to_owned(),
+                ..Payment::default()
+            }],
             sessions: vec![session("cs_1", &fields)],
             ..Component::default()
         })
