@@ -77,7 +77,7 @@ fn measure(measure: &Measure) -> String {
     match measure {
         Measure::State => "the further state".to_owned(),
         Measure::Number(field) => format!("the greater {field}"),
-        Measure::Flag(field) => format!("{field}"),
+        Measure::Flag(field) => (*field).to_owned(),
         Measure::Present(field) => format!("any {field}"),
         Measure::Not(field, value) => format!("a {field} other than {value}"),
     }

@@ -336,7 +336,9 @@ async fn renewal(app: &TestApp) {
 async fn told_of_failures(app: &TestApp) -> Vec<String> {
     let messages = app.messages().await;
     let mails = messages.iter().filter(|message| message.channel == "email");
-    let mut playbooks: Vec<_> = mails.filter_map(|message| message.playbook.clone()).collect();
+    let mut playbooks: Vec<_> = mails
+        .filter_map(|message| message.playbook.clone())
+        .collect();
     playbooks.sort();
     playbooks
 }

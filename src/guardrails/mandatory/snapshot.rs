@@ -72,7 +72,7 @@ impl Projection {
     }
 }
 
-/// The field that counts from the first past_due since the last other status.
+/// The field that counts from the first `past_due` since the last other status.
 const PAST_DUE_SINCE: &str = "past_due_since";
 
 /// Projects an object's snapshots. The order in which they are given does not matter.
@@ -101,7 +101,7 @@ pub fn project(snapshots: &[Snapshot]) -> Projection {
     if let (Some(since), Some(Family::Subscription)) =
         (past_due_since, snapshots.first().map(|s| s.family))
     {
-        // Counted from the first past_due since the last other state; access grace hangs on it.
+        // Counted from the first `past_due` since the last other state; access grace hangs on it.
         projection.row.insert(PAST_DUE_SINCE, since.seconds());
     }
     projection
@@ -127,15 +127,14 @@ pub fn advance(row: &View, newest: Timestamp, next: &Snapshot) -> Option<Project
             .winners
             .insert(field.to_owned(), next.event.clone());
     }
-    match next.fields.text("status") {
-        Some("past_due") if next.family == Family::Subscription => {
-            if !row.is_present(PAST_DUE_SINCE) {
-                let since = next.created.seconds();
-                projection.row.insert(PAST_DUE_SINCE, since);
-            }
+    let status = next.fields.text("status");
+    if next.family == Family::Subscription && status == Some("past_due") {
+        if !row.is_present(PAST_DUE_SINCE) {
+            let since = next.created.seconds();
+            projection.row.insert(PAST_DUE_SINCE, since);
         }
-        Some(_) => projection.row.remove(PAST_DUE_SINCE),
-        None => {}
+    } else if status.is_some() {
+        projection.row.remove(PAST_DUE_SINCE);
     }
     Some(projection)
 }

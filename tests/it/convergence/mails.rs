@@ -72,11 +72,7 @@ async fn messages(app: &TestApp) -> BTreeMap<String, Vec<String>> {
         page.starting_after = listing.data.last().map(|message| message.id.clone());
         for message in listing.data {
             let event = message.event.unwrap_or_default();
-            let story = event
-                .rsplit('_')
-                .nth(1)
-                .unwrap_or_default()
-                .to_owned();
+            let story = event.rsplit('_').nth(1).unwrap_or_default().to_owned();
             let line = format!(
                 "{} {}: {}",
                 message.channel,

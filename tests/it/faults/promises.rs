@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billhook::store::{EventFilter, MessageRecord, Page, Store as _, TOLD, ObjectFilter};
+use billhook::store::{EventFilter, MessageRecord, ObjectFilter, Page, Store as _, TOLD};
 
 use super::point::{Fault, Point};
 use super::stage::Stage;
@@ -126,7 +126,14 @@ async fn check_told(stage: &Stage, messages: &[MessageRecord]) {
             kind: kind.to_owned(),
             ..ObjectFilter::default()
         };
-        for row in stage.ground.store.objects(&filter, &ALL).await.unwrap().data {
+        for row in stage
+            .ground
+            .store
+            .objects(&filter, &ALL)
+            .await
+            .unwrap()
+            .data
+        {
             rows.insert(format!("{kind}/{}", row.id), row.version);
         }
     }

@@ -10,7 +10,7 @@ use billhook::clock::{SystemClock, Timestamp};
 use billhook::config::{AccessConfig, OnLostDispute};
 use billhook::http::shapes;
 use billhook::outbox::{AppWebhook, Telling, Way};
-use billhook::store::{Channel, ObjectRow, Page, Policy, SqlStore, Store, TOLD, ObjectFilter};
+use billhook::store::{Channel, ObjectFilter, ObjectRow, Page, Policy, SqlStore, Store, TOLD};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
