@@ -74,7 +74,7 @@ fn every_stop_condition() {
     payment warned of | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     payment under review | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     customer back | - | winback_due
-    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due
+    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due dispute_opened trial_ending
     ");
 }
 

@@ -4,6 +4,7 @@
 
 mod asked;
 mod conduct;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 use self::asked::{events_were_missed, stripe_is_asked, stripe_is_out_of_reach};
 use self::conduct::Conduct;
+use self::told::the_application_is_told;
 use super::point::Faults;
 use super::senders::{MailServer, Sink};
 use super::stage::Stage;
@@ -329,34 +331,6 @@ async fn a_customer_is_won_back(stage: &mut Stage) {
         .await;
     stage.pass(SETTLED).await;
     stage.pass(Duration::from_hours(7 * 24 + 1)).await;
-}
-
-/// An order is paid, a subscription falls past due, and its grace ends with nobody there to say so.
-async fn the_application_is_told(stage: &mut Stage) {
-    let subscription = |status| Subscription {
-        id: "sub_1".into(),
-        customer: "cus_1".into(),
-        status,
-        latest_invoice: None,
-        period_start: START - 60,
-        cancel_at_period_end: false,
-        canceled_at: None,
-        created: START - 90 * 86_400,
-        ..Subscription::default()
-    };
-    let kind = "customer.subscription.updated";
-    let mut bought = intent("pi_1", 4900, true);
-    bought.order = Some("A-1".into());
-    for event in [
-        told("evt_active", kind, LONG_AGO, subscription("active")),
-        told("evt_bought", "payment_intent.succeeded", LONG_AGO, bought),
-    ] {
-        stage.deliver(&event).await;
-    }
-    stage.pass(SETTLED).await;
-    let late = told("evt_late", kind, LONG_AGO + 60, subscription("past_due"));
-    stage.deliver(&late).await;
-    stage.pass(Duration::from_hours(8 * 24)).await;
 }
 
 /// Nobody knows whether a mail left, so a person looks for it at the mail server, and says.
