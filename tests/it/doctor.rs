@@ -111,8 +111,8 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      dead events: none > -
     ok      unknown messages: none > -
     ok      notices without a way: none > -
-    off     missed events: nobody has looked for any yet > -
     ok      given up at Stripe: none > -
+    off     missed events: nobody has looked for any yet > -
     ok      disk: [n] MiB free > -
     ok      mail: [address] lets us in > -
     off     application: none: nobody but people is told what changed > -
