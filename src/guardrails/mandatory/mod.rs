@@ -69,13 +69,8 @@ const NO_ID: &str = "its object has no id: there is no row to write it to";
 pub fn update(rule: &Rule, event: &Event) -> Result<Update, Unreadable> {
     let mut fields = view(rule.family, &event.object);
     let id = subject(rule, event).unwrap_or_default();
-    // An application that leaves shows no more than itself.
-    let shows_itself = event.object_id().is_some() || event.object_kind() == Some(rule.object);
-    check(
-        rule,
-        event,
-        fields.is_empty() && id.is_empty() && !shows_itself,
-    )?;
+    let is_named = !id.is_empty() || event.object_id().is_some();
+    check(rule, event, fields.is_empty() && !is_named)?;
     if let Some((field, said)) = rule.sets {
         let value = match said {
             Said::Yes => Value::Bool(true),

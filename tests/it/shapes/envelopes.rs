@@ -83,7 +83,7 @@ const ENVELOPES: [(&str, Change, Fate); 35] = [
     (
         "data.object says only what it is",
         |event| event["data"]["object"] = json!({ "object": "invoice" }),
-        Done,
+        Dead,
     ),
     (
         "data.object of another kind",
