@@ -114,6 +114,21 @@ pub async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
     }
 }
 
+/// An error with its causes, for a line of text; what stands in it already is not said again.
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Backfill, BackfillError};
+use crate::inbox::OWN_ACCOUNT;
 use crate::stripe::api::Scope;
-
-/// How events are stored whose account nobody named.
-const OWN: &str = "self";
 
 /// An account as the database and as Stripe call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +25,7 @@ impl Backfill {
         } else {
             self.admission.accounts.iter().cloned().collect()
         };
-        others.remove(OWN);
+        others.remove(OWN_ACCOUNT);
         others.remove(&own);
         let own = Account {
             name: own,
@@ -44,11 +42,11 @@ impl Backfill {
     /// only Stripe knows.
     async fn own_account(&self) -> Result<String, BackfillError> {
         if self.plan.endpoint_accounts.is_empty() {
-            return Ok(OWN.to_owned());
+            return Ok(OWN_ACCOUNT.to_owned());
         }
         let answer = self.api.get("/v1/account", &[], &Scope::default()).await?;
         let id = answer.body.get("id").and_then(serde_json::Value::as_str);
         let named = id.filter(|id| self.plan.endpoint_accounts.iter().any(|known| known == id));
-        Ok(named.unwrap_or(OWN).to_owned())
+        Ok(named.unwrap_or(OWN_ACCOUNT).to_owned())
     }
 }

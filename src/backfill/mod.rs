@@ -29,6 +29,7 @@ use crate::inbox::{Admission, Inbox, InboxError};
 use crate::retry::{RetryPolicy, jitter};
 use crate::store::{ClaimedBackfill, Store, StoreError};
 use crate::stripe::api::{ApiError, StripeApi};
+use crate::telemetry::in_one_line;
 
 /// Stripe lists an event for thirty days (docs.stripe.com/api/events). A little less is counted on: what is about to go
 /// may be gone before it is asked for.
@@ -257,7 +258,7 @@ impl Backfill {
 
     async fn give_back(&self, claimed: &ClaimedBackfill, outcome: &Outcome) {
         let error = match outcome {
-            Outcome::Failed(error) => Some(report::in_one_line(error)),
+            Outcome::Failed(error) => Some(in_one_line(error)),
             _ => None,
         };
         match self.store.end_backfill(claimed, error.as_deref()).await {

@@ -1,7 +1,6 @@
 //! What a look came to, for whoever asked for it.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 
 use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +10,7 @@ use super::accounts::Account;
 use crate::clock::Timestamp;
 use crate::store::Gap;
 use crate::stripe::api::ApiError;
+use crate::telemetry::in_one_line;
 
 /// Stripe's code for an account that a key cannot speak for (docs.stripe.com/error-codes).
 const NOT_CONNECTED: &str = "account_invalid";
@@ -206,19 +206,4 @@ impl Round {
             }),
         }
     }
-}
-
-/// An error with its causes.
-pub(super) fn in_one_line(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -10,7 +10,6 @@ mod machine;
 mod services;
 mod settings;
 
-use std::error::Error;
 use std::time::Duration;
 
 use serde_json::json;
@@ -117,19 +116,4 @@ fn show(findings: &[Finding], output: &mut Output) -> anyhow::Result<Answer> {
         })?;
     }
     Ok(if failed == 0 { Answer::Yes } else { Answer::No })
-}
-
-/// An error with its causes.
-fn in_one_line(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

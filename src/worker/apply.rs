@@ -8,10 +8,11 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt};
 
-use super::{Panicked, Stop, Worker, chain};
+use super::{Panicked, Stop, Worker};
 use crate::clock::Timestamp;
 use crate::retry::jitter;
 use crate::store::{ClaimedEvent, Failure, StoreError};
+use crate::telemetry::in_one_line;
 
 /// Events applied side by side. They converge in any order, so only the database limits this.
 const APPLY_AT_ONCE: usize = 8;
@@ -56,11 +57,11 @@ impl Worker {
             Ok(Err(StoreError::Fenced)) => return,
             Ok(Err(error)) if error.is_about_the_database() => {
                 let pause = jitter(self.pace.retry.pause(attempt));
-                (chain(&error), Failure::Postpone(now.plus(pause)))
+                (in_one_line(&error), Failure::Postpone(now.plus(pause)))
             }
-            Ok(Err(error)) if error.is_final() => (chain(&error), Failure::Dead),
-            Ok(Err(error)) => (chain(&error), self.again(attempt, now)),
-            Err(_) => (chain(&Panicked), self.again(attempt, now)),
+            Ok(Err(error)) if error.is_final() => (in_one_line(&error), Failure::Dead),
+            Ok(Err(error)) => (in_one_line(&error), self.again(attempt, now)),
+            Err(_) => (in_one_line(&Panicked), self.again(attempt, now)),
         };
         match self.store.fail_event(event, &text, failure).await {
             Ok(()) => match failure {
@@ -78,7 +79,7 @@ impl Worker {
             Err(StoreError::Fenced) => {}
             Err(error) => {
                 // Its lease ends by itself, and it is claimed again.
-                tracing::error!(event.id = %event.id, error = %chain(&error), "the failure could not be stored");
+                tracing::error!(event.id = %event.id, error = %in_one_line(&error), "the failure could not be stored");
             }
         }
     }

@@ -13,11 +13,12 @@ use futures::FutureExt as _;
 use futures::stream::{self, StreamExt};
 
 use self::answer::Unanswered;
-use super::{Panicked, Stop, Worker, chain};
+use super::{Panicked, Stop, Worker};
 use crate::clock::Timestamp;
 use crate::retry::jitter;
 use crate::store::{ClaimedFetch, FetchEnd, StoreError};
 use crate::stripe::api::{ApiError, StripeApi};
+use crate::telemetry::in_one_line;
 
 /// Questions claimed at once, and asked side by side: few, because the business's own requests share Stripe's limit
 /// (docs.stripe.com/rate-limits).
@@ -68,11 +69,13 @@ impl Worker {
             Ok(Err(Unanswered::Other(what))) => ("given_up", FetchEnd::GivenUp(what)),
             // The answer is there and could not be kept: not the question failed. Its lease ends by itself.
             Ok(Err(Unanswered::Store(error))) if !error.is_final() => {
-                tracing::warn!(fetch.id = %fetch.id, error = %chain(&error), "an answer of Stripe's could not be stored; it is asked for again");
+                tracing::warn!(fetch.id = %fetch.id, error = %in_one_line(&error), "an answer of Stripe's could not be stored; it is asked for again");
                 return;
             }
-            Ok(Err(Unanswered::Store(error))) => ("given_up", FetchEnd::GivenUp(chain(&error))),
-            Err(_) => ("given_up", FetchEnd::GivenUp(chain(&Panicked))),
+            Ok(Err(Unanswered::Store(error))) => {
+                ("given_up", FetchEnd::GivenUp(in_one_line(&error)))
+            }
+            Err(_) => ("given_up", FetchEnd::GivenUp(in_one_line(&Panicked))),
         };
         metrics::counter!("billhook_fetches_total", "reason" => fetch.reason.as_str(), "outcome" => word)
             .increment(1);
@@ -92,14 +95,14 @@ impl Worker {
             // It was asked for once more meanwhile, and whoever has it knows better.
             Ok(()) | Err(StoreError::Fenced) => {}
             Err(error) => {
-                tracing::error!(fetch.id = %fetch.id, error = %chain(&error), "what came of a question to Stripe could not be stored");
+                tracing::error!(fetch.id = %fetch.id, error = %in_one_line(&error), "what came of a question to Stripe could not be stored");
             }
         }
     }
 
     fn unanswered(&self, fetch: &ClaimedFetch, error: &ApiError) -> (&'static str, FetchEnd) {
         let now = self.clock.now();
-        let what = chain(error);
+        let what = in_one_line(error);
         let is_old = now.since(fetch.asked_at) > MAX_AGE;
         let may_pass = error.is_passing() || matches!(error, ApiError::NotJson(_));
         match error {

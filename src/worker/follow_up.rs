@@ -6,10 +6,11 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt as _;
 
 use super::decide::Undecided;
-use super::{Panicked, Stop, Worker, chain};
+use super::{Panicked, Stop, Worker};
 use crate::hints::Bell;
 use crate::retry::jitter;
 use crate::store::{ClaimedRun, Release, StoreError};
+use crate::telemetry::in_one_line;
 
 impl Worker {
     pub(super) async fn follow_up(&self, run: ClaimedRun, stop: &Stop) {
@@ -47,7 +48,7 @@ impl Worker {
             // Another worker has it, or it had ended and only the answer was lost: then there is nothing to give back.
             Err(StoreError::Fenced) => self.doorbell.ring(Bell::Outbox),
             Err(error) => {
-                tracing::error!(run.id = %run.id, error = %chain(&error), "the run could not be given back; its lease ends by itself");
+                tracing::error!(run.id = %run.id, error = %in_one_line(&error), "the run could not be given back; its lease ends by itself");
             }
         }
     }
@@ -76,7 +77,7 @@ impl Worker {
                 Err(StoreError::Fenced) => return,
                 // The lease may still hold; if it does not, the finishing transaction is refused.
                 Err(error) => {
-                    tracing::warn!(run.id = %run.id, error = %chain(&error), "the lease could not be renewed");
+                    tracing::warn!(run.id = %run.id, error = %in_one_line(&error), "the lease could not be renewed");
                 }
             }
         }
@@ -123,7 +124,7 @@ impl Worker {
                     let pause = jitter(self.pace.retry.pause(failures));
                     return Release {
                         due_at: now.plus(pause),
-                        ..waiting(chain(error.as_ref()))
+                        ..waiting(in_one_line(error.as_ref()))
                     };
                 }
                 let again = self.pace.retry.next(failures, now);
@@ -131,7 +132,7 @@ impl Worker {
                     status: if again.is_some() { "waiting" } else { "failed" },
                     due_at: again.unwrap_or(now),
                     is_failure: true,
-                    ..waiting(chain(error.as_ref()))
+                    ..waiting(in_one_line(error.as_ref()))
                 }
             }
         }

@@ -177,15 +177,3 @@ impl Worker {
 #[derive(Debug, thiserror::Error)]
 #[error("billhook panicked on it, which is a bug; its standard error output says where")]
 struct Panicked;
-
-/// An error and all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::ids::TimeSortedIds;
 use crate::store::{BackfillRecord, Examination, SqlStore, Store as _, StoreError};
 use crate::stripe::api::StripeApi;
+use crate::telemetry::in_one_line;
 
 const CHECK: &str = "database";
 /// Where PostgreSQL listens when its address does not say.
@@ -79,7 +80,7 @@ fn not_yet(path: &Path) -> Finding {
 }
 
 fn unreachable(config: &Config, cause: &dyn Error) -> Finding {
-    let (url, cause) = (&config.database.url, super::in_one_line(cause));
+    let (url, cause) = (&config.database.url, in_one_line(cause));
     Finding::failed(
         CHECK,
         format!("{url} cannot be opened: {cause}"),
@@ -88,7 +89,7 @@ fn unreachable(config: &Config, cause: &dyn Error) -> Finding {
 }
 
 fn failure(config: &Config, error: &StoreError) -> Finding {
-    let text = super::in_one_line(error);
+    let text = in_one_line(error);
     match error {
         StoreError::SchemaMissing if config.database.migrate => Finding::warning(
             CHECK,

@@ -13,6 +13,7 @@ use crate::config::{AppConfig, EmailConfig, RedisConfig, ServiceUrl, StripeConfi
 use crate::hints::{RedisUnusable, try_out};
 use crate::outbox::SmtpMailer;
 use crate::stripe::api::{Scope, StripeApi};
+use crate::telemetry::in_one_line;
 
 /// The way mails leave: connect, TLS and login, and no mail; or the folder for files.
 pub(super) async fn mail(email: &EmailConfig, clock: Arc<dyn Clock>) -> Finding {
@@ -24,14 +25,14 @@ pub(super) async fn mail(email: &EmailConfig, clock: Arc<dyn Clock>) -> Finding 
     let mailer = match SmtpMailer::from_url(&secret, clock) {
         Ok(mailer) => mailer,
         Err(error) => {
-            return Finding::failed(CHECK, super::in_one_line(&error), "correct SMTP_URL");
+            return Finding::failed(CHECK, in_one_line(&error), "correct SMTP_URL");
         }
     };
     match mailer.probe().await {
         Ok(()) => Finding::ok(CHECK, format!("{} lets us in", place(url))),
         Err(error) => Finding::failed(
             CHECK,
-            format!("{}: {}", place(url), super::in_one_line(&error)),
+            format!("{}: {}", place(url), in_one_line(&error)),
             "check host, port, user and password of SMTP_URL; mails wait in the outbox meanwhile",
         ),
     }
@@ -61,7 +62,7 @@ pub(super) async fn application(config: &AppConfig) -> Finding {
         ),
         Err(error) => Finding::warning(
             CHECK,
-            format!("{place}: {}", super::in_one_line(&error)),
+            format!("{place}: {}", in_one_line(&error)),
             "start it or correct APP_WEBHOOK_URL; messages wait meanwhile, until outbox.expire",
         ),
     }
@@ -80,7 +81,7 @@ pub(super) async fn redis(config: &RedisConfig) -> Finding {
     match try_out(config).await {
         Ok(()) => Finding::ok(CHECK, format!("{place} answers")),
         Err(RedisUnusable::Url(error)) => {
-            Finding::failed(CHECK, super::in_one_line(&error), "correct REDIS_URL")
+            Finding::failed(CHECK, in_one_line(&error), "correct REDIS_URL")
         }
         Err(RedisUnusable::Away(why)) => Finding::warning(
             CHECK,
@@ -102,7 +103,7 @@ pub(super) async fn stripe(config: &StripeConfig, limit: Duration) -> Finding {
     let api = match StripeApi::new(&config) {
         Ok(None) => return Finding::off(CHECK, "there is no key to ask with"),
         Ok(Some(api)) => api,
-        Err(error) => return Finding::failed(CHECK, super::in_one_line(&error), NEXT),
+        Err(error) => return Finding::failed(CHECK, in_one_line(&error), NEXT),
     };
     if api.livemode().is_none() {
         return Finding::off(CHECK, "not asked: the key is none of Stripe's");
@@ -112,10 +113,10 @@ pub(super) async fn stripe(config: &StripeConfig, limit: Duration) -> Finding {
         Ok(_) => Finding::ok(CHECK, "it answers, and the key may list events"),
         Err(error) if error.is_passing() => Finding::warning(
             CHECK,
-            super::in_one_line(&error),
+            in_one_line(&error),
             "check the way to Stripe; missed events are looked for when it answers",
         ),
-        Err(error) => Finding::failed(CHECK, super::in_one_line(&error), NEXT),
+        Err(error) => Finding::failed(CHECK, in_one_line(&error), NEXT),
     }
 }
 

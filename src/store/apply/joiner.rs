@@ -9,7 +9,7 @@ use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::occurrence::{Candidate, Occurrence, Placement, SAME_FAILURE};
 use crate::store::database::{Row, Transaction, args, list, statements};
 use crate::store::error::StoreError;
-use crate::store::inbox::WAKE_LANE;
+use crate::store::inbox::{HOLD_LANES, WAKE_LANE};
 use crate::store::records::ClaimedEvent;
 use crate::stripe::links::Node;
 
@@ -33,9 +33,6 @@ statements! {
     MERGE_RUN: "UPDATE runs SET status = 'merged', reason = $2, ended_at = $3 WHERE id = $1 AND status IN ('waiting', 'deferred')";
     UPGRADE_RUN: "UPDATE runs SET playbook = $2, event = $3, customer = coalesce(customer, $4), \
         due_at = CASE WHEN due_at > $5 THEN $5 ELSE due_at END WHERE id = $1 AND status IN ('waiting', 'deferred')";
-    /// A lane is held before its runs are written, as whoever claims it does: the two cannot wait for each other.
-    HOLD_LANE: "SELECT 1 AS one FROM lanes WHERE lane = $1",
-        postgres: "SELECT 1 AS one FROM lanes WHERE lane = $1 FOR UPDATE";
 }
 
 pub(super) fn candidates(rows: &[Row]) -> Result<BTreeMap<String, Candidate>, StoreError> {
@@ -126,9 +123,15 @@ impl Joiner<'_> {
         Ok(())
     }
 
+    /// The follow-up of an occurrence. Its lane is held first, as whoever claims it does: the two cannot wait for each
+    /// other.
+    pub(super) async fn run_of(&mut self, occurrence: &str) -> Result<Option<Row>, StoreError> {
+        self.tx.rows(&HOLD_LANES, args![occurrence]).await?;
+        self.tx.row(&RUN_OF, args![occurrence]).await
+    }
+
     /// Makes a run that still waits the follow-up that another one is.
     async fn upgrade(&mut self, run: &Row, to: &Row) -> Result<(), StoreError> {
-        self.tx.rows(&HOLD_LANE, args![run.text("lane")?]).await?;
         let due = to.time("due_at")?;
         self.tx
             .run(&WAKE_LANE, args![run.text("lane")?, due])
@@ -163,12 +166,11 @@ impl Joiner<'_> {
             .run(&MERGE_OCCURRENCE, args![loser, survivor])
             .await?;
         self.tx.run(&MERGE_EVENTS, args![loser, survivor]).await?;
-        let kept = self.tx.row(&RUN_OF, args![survivor]).await?;
-        let Some(run) = self.tx.row(&RUN_OF, args![loser]).await? else {
+        let kept = self.run_of(survivor).await?;
+        let Some(run) = self.run_of(loser).await? else {
             return Ok(());
         };
         let id = run.text("id")?;
-        self.tx.rows(&HOLD_LANE, args![run.text("lane")?]).await?;
         let Some(kept) = kept else {
             self.tx.run(&MOVE_RUN, args![&id, survivor]).await?;
             return Ok(());

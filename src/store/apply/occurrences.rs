@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Work;
 use super::graph::{Graph, pays};
-use super::joiner::{Joiner, RUN_OF, UPGRADE_RUN, candidates, lead_of};
+use super::joiner::{Joiner, UPGRADE_RUN, candidates, lead_of};
 use crate::clock::micros;
 use crate::guardrails::mandatory::facts::{FactKind, Lead};
 use crate::guardrails::occurrence::{Candidate, Occurrence, place, rejoin};
@@ -119,8 +119,7 @@ impl SqlStore {
             return Ok((None, false));
         };
         let run = joiner
-            .tx
-            .row(&RUN_OF, args![&id])
+            .run_of(&id)
             .await?
             .map(|run| run.text("status"))
             .transpose()?;
@@ -141,7 +140,7 @@ impl SqlStore {
         reach: &BTreeSet<Node>,
     ) -> Result<(), StoreError> {
         let claimed = joiner.claimed;
-        let run = joiner.tx.row(&RUN_OF, args![&occurrence.id]).await?;
+        let run = joiner.run_of(&occurrence.id).await?;
         // A payment of an invoice never leads: the invoice's own event does.
         let of_invoice = reach
             .iter()

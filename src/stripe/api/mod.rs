@@ -201,21 +201,6 @@ impl StripeApi {
     ) -> Pages<'a> {
         Pages::new(self, path, query, scope)
     }
-
-    /// Every item of the list `path`, for lists that are known to be short.
-    pub async fn list_all(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        scope: &Scope<'_>,
-    ) -> Result<Vec<Value>, ApiError> {
-        let mut pages = self.pages(path, query, *scope);
-        let mut items = Vec::new();
-        while let Some(mut page) = pages.next().await? {
-            items.append(&mut page.items);
-        }
-        Ok(items)
-    }
 }
 
 /// What a key's prefix says (docs.stripe.com/keys): `sk_test_`, `rk_live_`, `sk_org_live_`; a sandbox's is a test key.

@@ -265,6 +265,7 @@ async fn what_is_told_has_the_shape_of_the_api_and_no_address() {
         "amount": 900,
         "amount_refunded": 0,
         "currency": "eur",
+        "capture_before": null,
         "payment_intents": [
           "pi_1"
         ],

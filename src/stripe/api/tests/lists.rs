@@ -1,8 +1,18 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::answer::MAX_BODY;
-use super::super::{ApiError, Scope};
+use super::super::{ApiError, Scope, StripeApi};
 use super::Script;
+
+/// Every invoice that the list shows.
+async fn invoices(api: &StripeApi, filter: &[(&str, &str)]) -> Result<Vec<Value>, ApiError> {
+    let mut pages = api.pages("/v1/invoices", filter, Scope::default());
+    let mut items = Vec::new();
+    while let Some(mut page) = pages.next().await? {
+        items.append(&mut page.items);
+    }
+    Ok(items)
+}
 
 #[tokio::test]
 async fn lists_are_read_to_their_end() {
@@ -13,9 +23,7 @@ async fn lists_are_read_to_their_end() {
             .then(200, &[], &page([2, 1], false));
     let api = script.serve().await;
     let filter = [("status", "open")];
-    let items = api
-        .list_all("/v1/invoices", &filter, &Scope::default())
-        .await;
+    let items = invoices(&api, &filter).await;
     assert_eq!(items.unwrap().len(), 4);
     assert_eq!(
         script.asked(),
@@ -45,7 +53,7 @@ async fn a_list_that_goes_in_a_circle_or_is_none_ends() {
         (json!([]), "is no list"),
     ] {
         let api = Script::default().then(200, &[], &body).serve().await;
-        let error = api.list_all("/v1/invoices", &[], &Scope::default()).await;
+        let error = invoices(&api, &[]).await;
         let Err(ApiError::NotAList { what: found, .. }) = error else {
             panic!("{body}: {error:?}")
         };
@@ -65,7 +73,7 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_pieces() {
             &json!({"data": [{"id": "in_1"}], "has_more": false}),
         );
     let api = script.serve().await;
-    let items = api.list_all("/v1/invoices", &[], &Scope::default()).await;
+    let items = invoices(&api, &[]).await;
     assert_eq!(items.unwrap().len(), 1);
     assert_eq!(
         script.asked(),
