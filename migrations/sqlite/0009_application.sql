@@ -52,7 +52,7 @@ CREATE INDEX messages_expiring ON messages (expires_at) WHERE status = 'pending'
 CREATE INDEX messages_newest ON messages (created_at, id);
 CREATE INDEX messages_of_run ON messages (run);
 CREATE INDEX messages_of_event ON messages (event);
-CREATE INDEX messages_of_recipient ON messages (recipient_key, tried_at) WHERE recipient_key IS NOT NULL;
+CREATE INDEX messages_of_recipient ON messages (recipient_key, livemode, tried_at) WHERE recipient_key IS NOT NULL;
 CREATE INDEX messages_of_customer ON messages (account, livemode, customer, tried_at) WHERE channel = 'email' AND tried_at IS NOT NULL;
 CREATE INDEX messages_of_playbook ON messages (account, livemode, playbook, tried_at) WHERE channel = 'email' AND tried_at IS NOT NULL;
 CREATE INDEX messages_queued ON messages (account, livemode, playbook, not_before) WHERE status = 'pending' AND waits_for_cap = 'playbook';

@@ -158,7 +158,7 @@ impl Process {
     }
 
     /// Asks the API, and answers status and body.
-    async fn ask(&self, path: &str) -> (StatusCode, Value) {
+    pub(crate) async fn ask(&self, path: &str) -> (StatusCode, Value) {
         let answer = self
             .client
             .get(self.at(&format!("/api/v1{path}")))
