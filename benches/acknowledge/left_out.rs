@@ -8,9 +8,9 @@ use billhook::clock::Timestamp;
 use billhook::store::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation,
-    Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
-    SendOutcome, Store, StoreError, ToolCallRecord,
+    Finish, LedgerEntry, LedgerFilter, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow,
+    Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
+    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -215,7 +215,7 @@ impl Store for NoDatabase {
         Err(StoreError::Contended)
     }
 
-    async fn ledger(&self, _: Option<&str>, _: &Page) -> Result<Listing<LedgerEntry>, StoreError> {
+    async fn ledger(&self, _: &LedgerFilter, _: &Page) -> Result<Listing<LedgerEntry>, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -13,6 +13,7 @@ CREATE TABLE ledger (
     created INTEGER NOT NULL,
     PRIMARY KEY (account, livemode, source_kind, source, id)
 ) STRICT;
-CREATE INDEX ledger_newest ON ledger (created, id);
-CREATE INDEX ledger_of_source ON ledger (source, created, id);
+CREATE INDEX ledger_newest ON ledger (created, id, account, livemode, source_kind, source);
+CREATE INDEX ledger_of_account ON ledger (account, livemode, created, id, source_kind, source);
+CREATE INDEX ledger_of_source ON ledger (source, created, id, account, livemode, source_kind);
 CREATE INDEX ledger_by_id ON ledger (id);

@@ -61,11 +61,10 @@ impl Config {
             self.email.smtp_url.as_ref(),
             &["smtp", "smtps"],
         )?;
-        scheme(
-            "stripe.api_base",
-            Some(&self.stripe.api_base),
-            &["https", "http"],
-        )?;
+        // The key of Stripe's API goes there with every request.
+        if !is_safe(&self.stripe.api_base) {
+            return refuse("stripe.api_base", SAFE);
+        }
         scheme(
             "model.base_url",
             self.model.base_url.as_ref(),
@@ -144,10 +143,7 @@ impl Config {
             };
         };
         if !is_safe(url) {
-            return refuse(
-                "app.webhook_url",
-                "write an address that starts with https:// (http:// only to localhost, 127.0.0.1 or [::1])",
-            );
+            return refuse("app.webhook_url", SAFE);
         }
         if secrets.is_empty() {
             return refuse(
@@ -245,6 +241,10 @@ const SHORTEST_OVERLAP: Duration = Duration::from_mins(10);
 
 /// What a claim, its work and the end of it take on a busy machine.
 const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
+/// What to write instead of an address that is not safe.
+const SAFE: &str =
+    "write an address that starts with https:// (http:// only to localhost, 127.0.0.1 or [::1])";
 
 /// Whether what is sent there cannot be read on the way.
 fn is_safe(url: &ServiceUrl) -> bool {

@@ -223,10 +223,10 @@ impl Store for FakeStore {
 
     async fn ledger(
         &self,
-        source: Option<&str>,
+        filter: &LedgerFilter,
         page: &Page,
     ) -> Result<Listing<LedgerEntry>, StoreError> {
-        let source = source.unwrap_or("-");
+        let source = filter.source.as_deref().unwrap_or("-");
         self.asked(&format!("ledger source={source}"), page)?;
         Ok(empty(page))
     }

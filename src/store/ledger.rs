@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::apply::rows::{Change, Rows};
 use super::database::{Row, args, statements};
 use super::error::StoreError;
-use super::shown::{LedgerEntry, Listing, Page};
+use super::shown::{LedgerEntry, LedgerFilter, Listing, Page};
 use super::sql_store::SqlStore;
 use crate::guardrails::derive::ledger::Entry;
 use crate::stripe::view::Family;
@@ -18,10 +18,17 @@ statements! {
         ON CONFLICT (account, livemode, source_kind, source, id) DO UPDATE SET kind = excluded.kind, amount = excluded.amount, fee = excluded.fee, \
         currency = excluded.currency, created = excluded.created";
     DELETE: "DELETE FROM ledger WHERE account = $1 AND livemode = $2 AND source_kind = $3 AND source = $4 AND id = $5";
-    NEWEST: "SELECT * FROM ledger WHERE (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM ledger WHERE id = $1), coalesce($1, '~')) \
-        ORDER BY created DESC, id DESC LIMIT $2";
-    NEWEST_OF_SOURCE: "SELECT * FROM ledger WHERE source = $3 AND (created, id) < ((SELECT coalesce(max(created), 9223372036854775807) FROM ledger WHERE id = $1), coalesce($1, '~')) \
-        ORDER BY created DESC, id DESC LIMIT $2";
+    BY_ID: "SELECT * FROM ledger WHERE id = $1 AND (CAST($2 AS TEXT) IS NULL OR account = $2) AND (CAST($3 AS BIGINT) IS NULL OR livemode = $3) \
+        AND (CAST($4 AS TEXT) IS NULL OR source = $4) ORDER BY created DESC, id DESC, account DESC, livemode DESC, source_kind DESC, source DESC LIMIT $5";
+    NEWEST: "SELECT * FROM ledger WHERE (created, id, account, livemode, source_kind, source) < ($1, $2, $3, $4, $5, $6) \
+        AND (CAST($8 AS TEXT) IS NULL OR account = $8) AND (CAST($9 AS BIGINT) IS NULL OR livemode = $9) AND (CAST($10 AS TEXT) IS NULL OR source = $10) \
+        ORDER BY created DESC, id DESC, account DESC, livemode DESC, source_kind DESC, source DESC LIMIT $7";
+    NEWEST_OF_ACCOUNT: "SELECT * FROM ledger WHERE account = $8 AND livemode = $9 AND (CAST($10 AS TEXT) IS NULL OR source = $10) \
+        AND (created, id, account, livemode, source_kind, source) < ($1, $2, $3, $4, $5, $6) AND created <= $1 \
+        ORDER BY created DESC, id DESC, source_kind DESC, source DESC LIMIT $7";
+    NEWEST_OF_SOURCE: "SELECT * FROM ledger WHERE source = $10 AND (CAST($8 AS TEXT) IS NULL OR account = $8) AND (CAST($9 AS BIGINT) IS NULL OR livemode = $9) \
+        AND (created, id, account, livemode, source_kind, source) < ($1, $2, $3, $4, $5, $6) AND created <= $1 \
+        ORDER BY created DESC, id DESC, account DESC, livemode DESC, source_kind DESC LIMIT $7";
 }
 
 impl Rows<'_> {
@@ -111,21 +118,89 @@ fn told(row: &Row, entry: &Entry) -> Result<bool, StoreError> {
 impl SqlStore {
     pub(super) async fn list_ledger(
         &self,
-        source: Option<&str>,
+        filter: &LedgerFilter,
         page: &Page,
     ) -> Result<Listing<LedgerEntry>, StoreError> {
-        let (after, limit) = (&page.starting_after, i64::from(page.limit) + 1);
-        let rows = match source {
-            Some(source) => {
-                self.db
-                    .rows(&NEWEST_OF_SOURCE, args![after, limit, source])
-                    .await?
+        let limit = i64::from(page.limit) + 1;
+        let (account, source) = (&filter.account, &filter.source);
+        let livemode = filter.livemode.map(i64::from);
+        if let Some(id) = &filter.id {
+            let asked = args![id, account, livemode, source, limit];
+            return listing(&self.db.rows(&BY_ID, asked).await?, page);
+        }
+        // An id alone is no place in the list: the key of a row has five columns.
+        let after = match &page.starting_after {
+            None => None,
+            Some(id) => {
+                let asked = args![id, account, livemode, source, 1];
+                self.db.rows(&BY_ID, asked).await?.into_iter().next()
             }
-            None => self.db.rows(&NEWEST, args![after, limit]).await?,
         };
-        let entries = rows.iter().map(entry).collect::<Result<_, _>>()?;
-        Ok(Listing::new(entries, page.limit))
+        let place = match &after {
+            None => Place::default(),
+            Some(row) => Place::of(row)?,
+        };
+        let sql = match (source, account, livemode) {
+            (Some(_), _, _) => &NEWEST_OF_SOURCE,
+            (None, Some(_), Some(_)) => &NEWEST_OF_ACCOUNT,
+            _ => &NEWEST,
+        };
+        let asked = args![
+            place.created,
+            &place.id,
+            &place.account,
+            place.livemode,
+            &place.source_kind,
+            &place.source,
+            limit,
+            account,
+            livemode,
+            source,
+        ];
+        listing(&self.db.rows(sql, asked).await?, page)
     }
+}
+
+/// Where a row stands in the list.
+struct Place {
+    created: i64,
+    id: String,
+    account: String,
+    livemode: i64,
+    source_kind: String,
+    source: String,
+}
+
+impl Default for Place {
+    /// Before every row.
+    fn default() -> Self {
+        Self {
+            created: i64::MAX,
+            id: String::new(),
+            account: String::new(),
+            livemode: 0,
+            source_kind: String::new(),
+            source: String::new(),
+        }
+    }
+}
+
+impl Place {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            created: row.int("created")?,
+            id: row.text("id")?,
+            account: row.text("account")?,
+            livemode: row.int("livemode")?,
+            source_kind: row.text("source_kind")?,
+            source: row.text("source")?,
+        })
+    }
+}
+
+fn listing(rows: &[Row], page: &Page) -> Result<Listing<LedgerEntry>, StoreError> {
+    let entries = rows.iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(Listing::new(entries, page.limit))
 }
 
 fn entry(row: &Row) -> Result<LedgerEntry, StoreError> {

@@ -235,10 +235,10 @@ pub trait Store: Send + Sync {
     ) -> Result<Listing<ObjectRow>, StoreError>;
     /// The rows of a kind with this id: several where accounts or modes share it.
     async fn object(&self, kind: &str, id: &str) -> Result<Vec<ObjectRow>, StoreError>;
-    /// Lists movements of money, of one object where it is named, newest first.
+    /// Lists movements of money, newest first. A page goes on from one entry, so its id has to be the only one of the filter.
     async fn ledger(
         &self,
-        source: Option<&str>,
+        filter: &LedgerFilter,
         page: &Page,
     ) -> Result<Listing<LedgerEntry>, StoreError>;
     /// Counts that `/metrics` and the demo show.

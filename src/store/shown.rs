@@ -73,6 +73,19 @@ pub struct ObjectFilter {
     pub livemode: Option<bool>,
 }
 
+/// Which movements of money.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerFilter {
+    /// Under this id: several where accounts, modes or objects share it.
+    pub id: Option<String>,
+    /// That this object tells of.
+    pub source: Option<String>,
+    /// Of this account.
+    pub account: Option<String>,
+    /// Of this mode.
+    pub livemode: Option<bool>,
+}
+
 /// Where an event can be.
 pub const EVENT_STATUSES: [&str; 6] = ["pending", "applied", "done", "ignored", "retrying", "dead"];
 

@@ -11,9 +11,9 @@ use super::error::StoreError;
 use super::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation,
-    Observed, Page, Policy, Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
-    SendOutcome, Store, ToolCallRecord,
+    Finish, LedgerEntry, LedgerFilter, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow,
+    Observation, Observed, Page, Policy, Progress, Release, Resolution, Resolved, Retried,
+    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -309,10 +309,10 @@ impl Store for SqlStore {
     }
     async fn ledger(
         &self,
-        source: Option<&str>,
+        filter: &LedgerFilter,
         page: &Page,
     ) -> Result<Listing<LedgerEntry>, StoreError> {
-        self.list_ledger(source, page).await
+        self.list_ledger(filter, page).await
     }
     async fn census(&self) -> Result<Census, StoreError> {
         self.take_census().await

@@ -250,3 +250,22 @@ fn an_application_is_told_only_what_can_be_verified_and_cannot_be_read_on_the_wa
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn the_key_is_not_sent_in_clear() {
+    for base in [
+        "http://api.example.com",
+        "http://10.0.0.7:12111",
+        "ftp://api.stripe.com",
+    ] {
+        let reason = refusal(from_file(&format!("[stripe]\napi_base = \"{base}\"")));
+        assert!(reason.contains("stripe.api_base"), "{base}: {reason}");
+    }
+    for base in [
+        "https://api.stripe.com",
+        "http://localhost:12111",
+        "http://[::1]:9",
+    ] {
+        from_file(&format!("[stripe]\napi_base = \"{base}\"")).unwrap();
+    }
+}

@@ -3,13 +3,17 @@
 //! An amount is what the business's balance at Stripe gains, so what leaves it is negative. Every entry has an id of
 //! Stripe's. A credit note moves no money: the refund that it may cause does. What an event tells however late is in
 //! here, because all snapshots are asked and not only the newest.
+//!
+//! What was only reserved never was on the balance: the release of it has no balance transaction, and moves nothing. Of
+//! what was captured in part Stripe made two movements until 2025-03-31.basil, all that was reserved and the rest back, and
+//! makes one since then: what was captured (docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow).
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::refund::came_back;
+use super::refund::{came_back, released};
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::Snapshot;
 use crate::stripe::view::{Family, View};
@@ -49,8 +53,12 @@ pub fn entries(family: Family, object: &str, row: &View, snapshots: &[Snapshot])
         // `paid` is true of what is only reserved, too.
         Family::Charge if status == Some("succeeded") && row.flag("captured") == Some(true) => {
             let captured = row.int("amount_captured").or(amount);
-            at(object, "charge", captured).into_iter().collect()
+            let whole = came_whole(row, snapshots);
+            let came = if whole { amount } else { captured };
+            at(object, "charge", came).into_iter().collect()
         }
+        // No balance transaction, no movement: not yet, or never.
+        Family::Refund if row.is_null("balance_transaction") => Vec::new(),
         Family::Refund => leaves(
             at(object, "refund", amount.map(i64::saturating_neg)),
             came_back(row),
@@ -66,6 +74,16 @@ pub fn entries(family: Family, object: &str, row: &View, snapshots: &[Snapshot])
         Family::Dispute => movements(snapshots),
         _ => Vec::new(),
     }
+}
+
+/// Whether all that was reserved came, and the rest left again as a refund of its own: only then does the charge count
+/// that rest as refunded from its capture on.
+fn came_whole(row: &View, snapshots: &[Snapshot]) -> bool {
+    let captured = snapshots.iter().map(|snapshot| &snapshot.fields);
+    let mut captured = captured.filter(|fields| {
+        fields.flag("captured") == Some(true) && fields.int("amount_refunded").is_some()
+    });
+    released(row) > 0 && captured.all(|fields| released(fields) > 0)
 }
 
 /// What left the balance, and how it came back. Where Stripe does not say by which movement it did, neither is told: the
@@ -215,6 +233,47 @@ mod tests {
             ),
         ] {
             assert_eq!(told(family, &row), expected, "{family} {row}");
+        }
+    }
+
+    #[test]
+    fn what_was_released_never_moved() {
+        let released = |transaction: Value| json!({"status": "succeeded", "amount": 600, "currency": "eur", "balance_transaction": transaction});
+        assert_eq!(told(Family::Refund, &released(Value::Null)), []);
+        let reversal = told(Family::Refund, &released(json!("txn_1")));
+        assert_eq!(reversal, [("the_1".to_owned(), "refund", -600)]);
+        let captured = |refunded: i64| {
+            json!({
+                "status": "succeeded", "captured": true, "amount": 900, "amount_captured": 300,
+                "amount_refunded": refunded, "currency": "eur",
+            })
+        };
+        // With the reversal it comes to 300, too.
+        let charge = |amount| [("the_1".to_owned(), "charge", amount)];
+        assert_eq!(told(Family::Charge, &captured(600)), charge(900));
+        assert_eq!(told(Family::Charge, &captured(0)), charge(300));
+        assert_eq!(told(Family::Charge, &captured(300)), charge(300));
+    }
+
+    #[test]
+    fn what_a_charge_told_at_its_capture_says_how_it_came() {
+        let charge = |refunded: i64| {
+            json!({
+                "status": "succeeded", "captured": true, "amount": 900, "amount_captured": 500,
+                "amount_refunded": refunded, "currency": "eur",
+            })
+        };
+        let row = view(Family::Charge, &charge(400));
+        for (first, expected) in [(0, 500), (400, 900)] {
+            let mut told = [
+                snapshot(Family::Charge, 1, &charge(first)),
+                snapshot(Family::Charge, 2, &charge(400)),
+            ];
+            for _ in 0..2 {
+                let entries = entries(Family::Charge, "the_1", &row, &told);
+                assert_eq!(entries[0].amount, expected, "{first} at first");
+                told.reverse();
+            }
         }
     }
 

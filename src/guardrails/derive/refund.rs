@@ -3,6 +3,11 @@
 //! `charge.amount_refunded` is cumulative: it is set, never added to (docs.stripe.com/api/charges/object). It counts
 //! every refund that was made, and may be older than the refunds' own rows. A refund may fail after it succeeded, and
 //! the money is the business's again (docs.stripe.com/refunds#failed-refunds).
+//!
+//! Where less is captured than was reserved, the rest is released (docs.stripe.com/payments/place-a-hold-on-a-payment-method):
+//! the customer never paid it. Until 2025-03-31.basil Stripe told the release as a refund and counted it in `amount_refunded`,
+//! since then it does neither (docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow).
+//! Which of both it was follows from the amounts, as far as they can tell: the version of whoever captured is not known.
 
 use crate::stripe::view::View;
 
@@ -26,14 +31,57 @@ pub fn paid_back(charges: &[View], refunds: &[View]) -> i64 {
         // What was only reserved is released, which Stripe tells as a refund.
         return 0;
     }
-    let told = sum(charges.iter().map(told));
-    let known = sum(refunds.iter().map(amount));
-    let good = sum(refunds.iter().filter(|row| !came_back(row)).map(amount));
+    let mut told = sum(charges.iter().map(told));
+    let mut refunds: Vec<&View> = refunds.iter().collect();
+    let rest = sum(charges.iter().map(released));
+    if rest > 0 {
+        let release = refunds.iter().position(|row| may_release(row, rest));
+        let known = sum(refunds.iter().map(|row| amount(row)));
+        let of_it = charges.iter().any(counts_more_than_was_kept);
+        if let Some(release) = release {
+            refunds.remove(release);
+            told = told.saturating_sub(rest);
+        } else if of_it || known < told {
+            told = told.saturating_sub(rest);
+        }
+    }
+    let known = sum(refunds.iter().map(|row| amount(row)));
+    let good = refunds.iter().filter(|row| !came_back(row));
+    let good = sum(good.map(|row| amount(row)));
     if told >= known {
         told.saturating_sub(known.saturating_sub(good))
     } else {
         good.max(told)
     }
+}
+
+/// What `amount_refunded` of a charge may count although nobody paid it: what was reserved and not captured.
+///
+/// None where the charge tells of less than that, or calls itself refunded in full and tells of less than was reserved:
+/// then refunds alone are counted.
+pub(super) fn released(charge: &View) -> i64 {
+    let (Some(reserved), Some(captured)) = (charge.int("amount"), charge.int("amount_captured"))
+    else {
+        return 0;
+    };
+    if charge.flag("captured") != Some(true) || captured < 0 {
+        return 0;
+    }
+    let rest = reserved.saturating_sub(captured).max(0);
+    let told = told(charge);
+    let in_full = charge.flag("refunded") == Some(true) && told < reserved;
+    if told < rest || in_full { 0 } else { rest }
+}
+
+/// More than was kept cannot be paid back, so the rest must be counted.
+fn counts_more_than_was_kept(charge: &View) -> bool {
+    let kept = charge.int("amount_captured");
+    kept.is_some_and(|kept| told(charge) > kept)
+}
+
+/// Whether a refund can be the release of `rest`: nobody gave a reason for it, and it cannot fail.
+fn may_release(refund: &View, rest: i64) -> bool {
+    amount(refund) == rest && refund.text("reason").is_none() && !came_back(refund)
 }
 
 fn was_never_captured(charge: &View) -> bool {
@@ -130,6 +178,38 @@ mod tests {
             &json!({ "captured": false, "amount_refunded": 0 }),
         );
         assert_eq!(paid_back(&[declined, charge(true)], &[]), 900);
+    }
+
+    #[test]
+    fn what_was_released_was_not_paid_back() {
+        // Reserved were 900. Captured, told as refunded, called refunded, refunds, and what was paid back.
+        for (captured, told, whole, rows, expected, why) in [
+            (300, 600, false, vec![], 0, "the rest was released"),
+            (300, 600, false, vec![600], 0, "and told as a refund"),
+            (300, 700, false, vec![600], 100, "and some was paid back"),
+            (300, 700, false, vec![600, 100], 100, "by a known refund"),
+            (300, 900, true, vec![600, 300], 300, "all was paid back"),
+            (300, 900, true, vec![300], 300, "the release is not known"),
+            (300, 0, false, vec![], 0, "since basil it is not told"),
+            (300, 100, false, vec![100], 100, "and some was paid back"),
+            (300, 300, true, vec![300], 300, "and all was paid back"),
+            (500, 500, true, vec![500], 500, "and more than the rest was"),
+            (500, 450, false, vec![450], 450, "no refund is the release"),
+            (500, 400, false, vec![400], 0, "a release, as far as told"),
+        ] {
+            let charge = json!({
+                "amount": 900, "amount_captured": captured, "captured": true,
+                "amount_refunded": told, "refunded": whole,
+            });
+            let charge = view(Family::Charge, &charge);
+            let rows: Vec<_> = rows.iter().map(|row| (*row, "succeeded")).collect();
+            let mut known = refunds(&rows);
+            for _ in 0..2 {
+                let paid = paid_back(std::slice::from_ref(&charge), &known);
+                assert_eq!(paid, expected, "{why}");
+                known.reverse();
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
 use crate::http::shapes;
-use crate::store::{LedgerEntry, Listing, ObjectFilter, ObjectRow};
+use crate::store::{LedgerEntry, LedgerFilter, Listing, ObjectFilter, ObjectRow, Page};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -78,10 +78,26 @@ async fn ledger(
     mut parameters: Parameters,
 ) -> ListAnswer<LedgerEntry> {
     let page = parameters.page()?;
-    let source = parameters.text("source")?;
+    let whose = Whose::taken_from(&mut parameters)?;
+    let mut filter = LedgerFilter {
+        id: page.starting_after.clone(),
+        source: parameters.text("source")?,
+        account: whose.account,
+        livemode: whose.livemode,
+    };
     parameters.finish()?;
-    let entries = app.state.store.ledger(source.as_deref(), &page).await?;
-    Ok(Json(entries))
+    if filter.id.is_some() {
+        let same_id = Page {
+            limit: 100,
+            starting_after: None,
+        };
+        let entries = app.state.store.ledger(&filter, &same_id).await?.data;
+        if entries.len() > 1 {
+            return Err(ambiguous_entry(&entries));
+        }
+    }
+    filter.id = None;
+    Ok(Json(app.state.store.ledger(&filter, &page).await?))
 }
 
 async fn show(
@@ -141,16 +157,38 @@ fn shape(app: &App, row: &ObjectRow) -> Value {
 }
 
 fn ambiguous(rows: &[ObjectRow]) -> Problem {
-    let mut problem = Problem::new(
-        StatusCode::CONFLICT,
-        "ambiguous-id",
-        "The id is ambiguous",
-        "several accounts or modes have this id; say which with `account` and `livemode`",
-    );
     let candidates = rows
         .iter()
         .map(|row| json!({ "id": row.id, "account": row.account, "livemode": row.livemode }))
         .collect();
+    conflict(
+        "several accounts or modes have this id; say which with `account` and `livemode`",
+        candidates,
+    )
+}
+
+fn ambiguous_entry(entries: &[LedgerEntry]) -> Problem {
+    let candidates = entries
+        .iter()
+        .map(|entry| {
+            json!({
+                "id": entry.id, "account": entry.account, "livemode": entry.livemode, "source": entry.source,
+            })
+        })
+        .collect();
+    conflict(
+        "several movements have this id; say which with `account`, `livemode` and `source`",
+        candidates,
+    )
+}
+
+fn conflict(detail: &str, candidates: Vec<Value>) -> Problem {
+    let mut problem = Problem::new(
+        StatusCode::CONFLICT,
+        "ambiguous-id",
+        "The id is ambiguous",
+        detail,
+    );
     problem
         .members
         .push(("candidates", Value::Array(candidates)));

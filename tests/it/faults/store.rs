@@ -10,9 +10,9 @@ use billhook::clock::Timestamp;
 use billhook::store::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow, Observation,
-    Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput, RunRecord,
-    SendOutcome, Store, StoreError, ToolCallRecord,
+    Finish, LedgerEntry, LedgerFilter, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow,
+    Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
+    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 use super::point::Faults;
@@ -81,7 +81,7 @@ verbs! {
     message(id: &str) -> Option<MessageRecord>;
     objects(filter: &ObjectFilter, page: &Page) -> Listing<ObjectRow>;
     object(kind: &str, id: &str) -> Vec<ObjectRow>;
-    ledger(source: Option<&str>, page: &Page) -> Listing<LedgerEntry>;
+    ledger(filter: &LedgerFilter, page: &Page) -> Listing<LedgerEntry>;
     census() -> Census;
     check() -> ();
 }

@@ -2,7 +2,7 @@
 
 use billhook::config::{AccessConfig, OnLostDispute};
 use billhook::guardrails::derive::access::AccessRow;
-use billhook::store::{Action, LedgerEntry, NewEffect, Page, Store};
+use billhook::store::{Action, LedgerEntry, LedgerFilter, NewEffect, Page, Store};
 use billhook_tools::{OrderChange, OrderNote, Proposal};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -16,6 +16,8 @@ on_both!(
     a_refund_that_fails_opens_the_order_again,
     a_dispute_is_known_before_its_charge,
     funds_that_are_told_backwards_come_to_nothing,
+    what_is_captured_in_part_is_kept,
+    movements_of_accounts_and_modes_are_told_apart,
     a_hold_by_rule_is_out_of_a_models_reach,
     a_lost_dispute_is_a_reason_where_policy_says_so,
     a_payment_that_a_session_gave_up_is_canceled,
@@ -68,7 +70,11 @@ async fn ledger(bench: &Bench, source: Option<&str>) -> Vec<LedgerEntry> {
         limit: 10,
         starting_after: None,
     };
-    bench.store.ledger(source, &page).await.unwrap().data
+    let filter = LedgerFilter {
+        source: source.map(str::to_owned),
+        ..LedgerFilter::default()
+    };
+    bench.store.ledger(&filter, &page).await.unwrap().data
 }
 
 async fn a_refund_that_fails_opens_the_order_again(bench: Bench) {
@@ -188,11 +194,81 @@ async fn funds_that_are_told_backwards_come_to_nothing(bench: Bench) {
         limit: 1,
         starting_after: Some("txn_2".to_owned()),
     };
-    let next = bench.store.ledger(None, &page).await.unwrap();
+    let next = bench
+        .store
+        .ledger(&LedgerFilter::default(), &page)
+        .await
+        .unwrap();
     assert_eq!((next.data[0].id.as_str(), next.has_more), ("txn_1", false));
     let event = bench.store.event("evt_out").await.unwrap().unwrap();
     let noted = |change: &Value| change["entity"] == "ledger" && change["to"] == -4900;
     assert!(event.changes.iter().any(noted), "{:?}", event.changes);
+}
+
+async fn what_is_captured_in_part_is_kept(bench: Bench) {
+    let mut part = charge(4600);
+    part["amount_captured"] = json!(300);
+    let mut release = refund("succeeded");
+    release["amount"] = json!(4600);
+    release["balance_transaction"] = json!("txn_1");
+    let events = [
+        told("re", "refund.created", 10, &release),
+        paid("cus_1", "pi_1", 0),
+        told("ch", "charge.captured", 10, &part),
+    ];
+    for event in events {
+        apply(&bench, &[event]).await;
+    }
+    assert_eq!(order(&bench).await["amount_refunded"], 0);
+    let moved = ledger(&bench, None).await;
+    assert_eq!(moved.iter().map(|entry| entry.amount).sum::<i64>(), 300);
+}
+
+async fn movements_of_accounts_and_modes_are_told_apart(bench: Bench) {
+    for (id, account) in [("a", None), ("b", Some("acct_1")), ("c", Some("acct_2"))] {
+        let mut event = told(id, "charge.succeeded", 0, &charge(0));
+        event.account = account.map(str::to_owned);
+        apply(&bench, &[event]).await;
+    }
+    let list = |filter: LedgerFilter, after: Option<&str>| {
+        let page = Page {
+            limit: 2,
+            starting_after: after.map(str::to_owned),
+        };
+        let store = bench.store.clone();
+        async move {
+            let rows = store.ledger(&filter, &page).await.unwrap();
+            let whose: Vec<String> = rows.data.into_iter().map(|row| row.account).collect();
+            (whose, rows.has_more)
+        }
+    };
+    let of = |account: &str, livemode| LedgerFilter {
+        account: Some(account.to_owned()),
+        livemode,
+        ..LedgerFilter::default()
+    };
+    let all = list(LedgerFilter::default(), None).await;
+    assert_eq!((all.0.len(), all.1), (2, true));
+    for livemode in [None, Some(true)] {
+        let own = list(of("acct_1", livemode), None).await;
+        assert_eq!(own, (vec!["acct_1".to_owned()], false));
+        let after = list(of("acct_1", livemode), Some("ch_1")).await;
+        assert_eq!(after, (vec![], false), "the cursor is its own row");
+    }
+    assert_eq!(
+        list(of("acct_1", Some(false)), None).await.0,
+        Vec::<String>::new()
+    );
+    let of_source = LedgerFilter {
+        source: Some("ch_1".to_owned()),
+        ..of("acct_2", None)
+    };
+    assert_eq!(list(of_source, None).await.0, ["acct_2"]);
+    let named = LedgerFilter {
+        id: Some("ch_1".to_owned()),
+        ..LedgerFilter::default()
+    };
+    assert!(list(named, None).await.1, "three have this id");
 }
 
 async fn a_hold_by_rule_is_out_of_a_models_reach(bench: Bench) {
