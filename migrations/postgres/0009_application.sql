@@ -33,18 +33,19 @@ CREATE VIEW billhook_customers AS
 
 CREATE VIEW billhook_access AS
     SELECT o.account, o.livemode = 1 AS livemode, o.id AS customer, d.state, d.subscription, d.status,
-        billhook_time(d.since) AS past_due_since, d.reason, o.version
-    FROM objects o CROSS JOIN LATERAL jsonb_to_record(o.data::jsonb) AS d (state TEXT, subscription TEXT, status TEXT, since BIGINT, reason TEXT)
+        billhook_time(d.since) AS past_due_since, d.reason, o.version, coalesce(jsonb_array_length(d.lost_disputes), 0)::BIGINT AS lost_disputes
+    FROM objects o CROSS JOIN LATERAL jsonb_to_record(o.data::jsonb)
+        AS d (state TEXT, subscription TEXT, status TEXT, since BIGINT, reason TEXT, lost_disputes JSONB)
     WHERE o.kind = 'access';
 
 CREATE VIEW billhook_orders AS
     SELECT o.account, o.livemode = 1 AS livemode, o.id, o.customer, d.status, d.amount, d.amount_refunded, d.currency,
-        EXISTS (SELECT 1 FROM holds h WHERE h.account = o.account AND h.livemode = o.livemode AND h.released_at IS NULL
+        coalesce(jsonb_array_length(d.holds), 0) > 0 OR EXISTS (SELECT 1 FROM holds h WHERE h.account = o.account AND h.livemode = o.livemode AND h.released_at IS NULL
             AND h.ends_at > extract(epoch FROM now()) * 1000000
             AND (h.order_id = o.id OR h.order_id IN (SELECT a.alias FROM order_aliases a
                 WHERE a.account = o.account AND a.livemode = o.livemode AND a.order_id = o.id))) AS on_hold,
         billhook_time(o.created / 1000000) AS created, o.version
-    FROM objects o CROSS JOIN LATERAL jsonb_to_record(o.data::jsonb) AS d (status TEXT, amount BIGINT, amount_refunded BIGINT, currency TEXT)
+    FROM objects o CROSS JOIN LATERAL jsonb_to_record(o.data::jsonb) AS d (status TEXT, amount BIGINT, amount_refunded BIGINT, currency TEXT, holds JSONB)
     WHERE o.kind = 'order';
 
 CREATE VIEW billhook_subscriptions AS

@@ -78,13 +78,13 @@ CREATE VIEW billhook_customers AS
 CREATE VIEW billhook_access AS
     SELECT o.account, o.livemode, o.id AS customer, json_extract(o.data, '$.state') AS state, json_extract(o.data, '$.subscription') AS subscription, json_extract(o.data, '$.status') AS status,
         strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.since'), 'unixepoch') AS past_due_since,
-        json_extract(o.data, '$.reason') AS reason, o.version
+        json_extract(o.data, '$.reason') AS reason, o.version, coalesce(json_array_length(o.data, '$.lost_disputes'), 0) AS lost_disputes
     FROM objects o WHERE o.kind = 'access';
 
 CREATE VIEW billhook_orders AS
     SELECT o.account, o.livemode, o.id, o.customer, json_extract(o.data, '$.status') AS status, json_extract(o.data, '$.amount') AS amount,
         json_extract(o.data, '$.amount_refunded') AS amount_refunded, json_extract(o.data, '$.currency') AS currency,
-        EXISTS (SELECT 1 FROM holds h WHERE h.account = o.account AND h.livemode = o.livemode AND h.released_at IS NULL
+        coalesce(json_array_length(o.data, '$.holds'), 0) > 0 OR EXISTS (SELECT 1 FROM holds h WHERE h.account = o.account AND h.livemode = o.livemode AND h.released_at IS NULL
             AND h.ends_at > unixepoch('subsec') * 1000000
             AND (h.order_id = o.id OR h.order_id IN (SELECT a.alias FROM order_aliases a
                 WHERE a.account = o.account AND a.livemode = o.livemode AND a.order_id = o.id))) AS on_hold,

@@ -36,15 +36,15 @@ impl Drop for Limbo<'_> {
 
 impl Dispatcher {
     /// Handles a message; a panic on the way ends this message and nothing else.
-    pub(super) async fn handle(&self, way: &Way, message: ClaimedMessage, stop: &Stop) {
-        let handled = AssertUnwindSafe(self.attempt(way, &message, stop));
+    pub(super) async fn handle(&self, way: &Way, mut message: ClaimedMessage, stop: &Stop) {
+        let handled = AssertUnwindSafe(self.attempt(way, &mut message, stop));
         if handled.catch_unwind().await.is_err() {
             // Nothing has left: what could crash while it left is caught there. Its lease ends by itself.
             tracing::error!(message.id = %message.id, "handling a message crashed");
         }
     }
 
-    async fn attempt(&self, way: &Way, message: &ClaimedMessage, stop: &Stop) {
+    async fn attempt(&self, way: &Way, message: &mut ClaimedMessage, stop: &Stop) {
         if message.interrupted && !way.may_repeat() {
             let reason = "interrupted while sending: the mail server may have taken it".to_owned();
             return self
@@ -53,7 +53,8 @@ impl Dispatcher {
         }
         let asked = Instant::now();
         let sent = match self.store.begin_sending(message, self.pace.lease).await {
-            Ok(Clearance::Go) => {
+            Ok(Clearance::Go(about)) => {
+                message.about = about;
                 let permit = Permit::of_lease(asked, self.pace.lease, stop.cut.child_token());
                 self.send(way, message, &permit).await
             }

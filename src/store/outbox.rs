@@ -29,7 +29,9 @@ statements! {
             SELECT id FROM messages WHERE status IN ('pending', 'sending') AND channel = $5 AND not_before <= $2 \
             AND lease_until < $3 AND (expires_at > $2 OR status = 'sending') ORDER BY not_before LIMIT $4 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, channel, recipient, message_id, effect_key, subject, text, html, notice, account, livemode, object, version, attempts, status";
-    MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, waits_for_cap, expires_at, object, version FROM messages WHERE id = $1 AND epoch = $2";
+    /// Held until it is marked: a message that moved on between two looks would be superseded by itself.
+    MESSAGE: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, waits_for_cap, expires_at, object, version FROM messages WHERE id = $1 AND epoch = $2",
+        postgres: "SELECT status, account, livemode, occurrence, playbook, purpose, customer, recipient_key, waits_for_cap, expires_at, object, version FROM messages WHERE id = $1 AND epoch = $2 FOR UPDATE";
     POSTPONE: "UPDATE messages SET not_before = $3, reason = $4, waits_for_cap = $5, lease_until = 0 WHERE id = $1 AND epoch = $2 AND status = 'pending'";
     SENDING: "UPDATE messages SET status = 'sending', attempts = attempts + 1, tried_at = $3, lease_until = $4, reason = NULL, waits_for_cap = NULL WHERE id = $1 AND epoch = $2 AND status IN ('pending', 'sending')";
     /// Only while it is being sent: a renewal that comes late must not lease what was settled.
@@ -191,7 +193,7 @@ impl SqlStore {
             return Err(StoreError::Fenced);
         }
         tx.commit().await?;
-        Ok(Clearance::Go)
+        Ok(Clearance::Go(None))
     }
 
     pub(super) async fn renew_sending(

@@ -318,8 +318,9 @@ pub struct ClaimedMessage {
 /// Whether a message may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clearance {
-    /// It is `sending` now: send it.
-    Go,
+    /// It is `sending` now: send it. A message to the application is about this version, and no longer about the one that it
+    /// was claimed with: it may have moved on since.
+    Go(Option<About>),
     /// It will not go now; the store has written why.
     Stop,
 }

@@ -5,8 +5,8 @@
 //! it is bounded by the number of objects, not of events.
 //!
 //! Nothing newer can be missed. Whoever changes a row moves its waiting message on, and holds that message until the
-//! commit; whoever sends marks the message `sending` before the row is read. So the change is either there to be read, or
-//! its commit finds no message that waits, and leaves another.
+//! commit; whoever sends holds it from the question whether it may go until it is marked `sending`, and reads the row
+//! afterwards. So the change is either there to be read, or its commit finds no message that waits, and leaves another.
 
 pub(super) mod again;
 
@@ -326,13 +326,16 @@ impl SqlStore {
         if tx.run(&SENDING, args![id, epoch, now, until]).await? == 0 {
             return Err(StoreError::Fenced);
         }
-        if let Some(version) = version {
-            let about = About { version, ..about };
-            let settled = args![id, epoch, version, about.webhook_id()];
-            tx.run(&SETTLE_VERSION, settled).await?;
+        let settled = About {
+            version: version.unwrap_or(about.version),
+            ..about
+        };
+        if version.is_some() {
+            let version = args![id, epoch, settled.version, settled.webhook_id()];
+            tx.run(&SETTLE_VERSION, version).await?;
         }
         tx.commit().await?;
-        Ok(Clearance::Go)
+        Ok(Clearance::Go(Some(settled)))
     }
 
     /// What time has made of a row, and if it has changed it, the version that this change gets.

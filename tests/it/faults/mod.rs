@@ -9,6 +9,7 @@
 
 mod batch;
 mod enumeration;
+mod moved;
 mod point;
 mod promises;
 mod senders;

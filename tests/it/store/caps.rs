@@ -73,7 +73,7 @@ async fn race(bench: &Bench, caps: CapsConfig, mail: impl Fn(usize) -> Asked) ->
     let answers = join_all(asked).await;
     let gone = answers
         .into_iter()
-        .filter(|answer| *answer.as_ref().unwrap() == Clearance::Go);
+        .filter(|answer| *answer.as_ref().unwrap() == Clearance::Go(None));
     gone.count()
 }
 
@@ -287,10 +287,10 @@ async fn what_did_not_leave_does_not_count(bench: Bench) {
             // What may have left counts.
             Clearance::Stop
         } else {
-            Clearance::Go
+            Clearance::Go(None)
         };
         assert_eq!(clearance, expected, "{intent}");
-        if clearance == Clearance::Go {
+        if clearance == Clearance::Go(None) {
             store.settle_message(&claimed[0], outcome).await.unwrap();
         }
     }

@@ -321,7 +321,7 @@ async fn a_message_goes_once(bench: &Bench) {
     ));
     assert_eq!(
         bench.store.begin_sending(&heir, LEASE).await.unwrap(),
-        Clearance::Go
+        Clearance::Go(None)
     );
     bench.store.renew_message(&heir, LEASE * 2).await.unwrap();
     assert!(is_fenced(
@@ -357,7 +357,7 @@ async fn a_message_goes_once(bench: &Bench) {
     ));
     assert_eq!(
         bench.store.begin_sending(&again, LEASE).await.unwrap(),
-        Clearance::Go
+        Clearance::Go(None)
     );
     bench
         .store

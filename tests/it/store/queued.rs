@@ -117,7 +117,7 @@ pub(super) async fn claim(store: &SqlStore) -> Vec<ClaimedMessage> {
 pub(super) async fn go(store: &SqlStore) -> usize {
     let mut gone = 0;
     for message in claim(store).await {
-        if store.begin_sending(&message, LONG).await.unwrap() == Clearance::Go {
+        if store.begin_sending(&message, LONG).await.unwrap() == Clearance::Go(None) {
             let settled = store.settle_message(&message, &SendOutcome::Sent).await;
             settled.unwrap();
             gone += 1;

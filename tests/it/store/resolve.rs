@@ -38,7 +38,7 @@ async fn unknown(bench: &Bench) -> ClaimedMessage {
     queue(bench, &mail).await;
     let claimed = claim(&bench.store).await.remove(0);
     let clearance = bench.store.begin_sending(&claimed, LONG).await.unwrap();
-    assert_eq!(clearance, Clearance::Go);
+    assert_eq!(clearance, Clearance::Go(None));
     let outcome = SendOutcome::Unknown {
         reason: "no answer to the dot".to_owned(),
     };

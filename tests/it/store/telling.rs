@@ -1,5 +1,7 @@
 //! What is left for the business's own application, and when it may be sent.
 
+mod moved;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,8 +120,8 @@ async fn claim(store: &SqlStore) -> Vec<ClaimedMessage> {
 async fn go(store: &SqlStore) -> Vec<(String, i64)> {
     let mut told = Vec::new();
     for message in claim(store).await {
-        if store.begin_sending(&message, LONG).await.unwrap() == Clearance::Go {
-            let about = message.about.clone().unwrap();
+        let cleared = store.begin_sending(&message, LONG).await.unwrap();
+        if let Clearance::Go(Some(about)) = cleared {
             let row = store.current_row(&about).await.unwrap();
             let version = row.map_or(about.version, |row| row.version);
             told.push((format!("{}/{}", about.kind, about.id), version));
@@ -167,11 +169,8 @@ async fn a_change_waits_once_and_moves_on(bench: Bench) {
     assert_eq!((last.status.as_str(), last.version), ("pending", Some(4)));
     assert_eq!(last.event.as_deref(), Some("evt_A-1_3"));
     assert_ne!(first.message_id, last.message_id, "another version");
-    let not_before = Some(at.iso());
-    assert_eq!(
-        last.not_before, not_before,
-        "a change is no reason to hurry"
-    );
+    let due = last.not_before.clone();
+    assert_eq!(due, Some(at.iso()), "a change is no reason to hurry");
     let expires = bench.now().plus(policy().expire);
     assert_eq!(last.expires_at, Some(expires.iso()));
     bench.clock.advance(Duration::from_mins(5));
@@ -184,7 +183,7 @@ async fn a_change_while_it_is_being_sent_leaves_another(bench: Bench) {
     apply(&bench, &store, &[bought("A-1", 0)]).await;
     let sending = claim(&store).await.remove(0);
     let cleared = store.begin_sending(&sending, LONG).await.unwrap();
-    assert_eq!(cleared, Clearance::Go);
+    assert_eq!(cleared, Clearance::Go(sending.about.clone()));
     apply(&bench, &store, &[paid("A-1", 1, 100)]).await;
     let sent = store.settle_message(&sending, &SendOutcome::Sent).await;
     sent.unwrap();

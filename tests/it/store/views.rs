@@ -12,7 +12,7 @@ on_both!(every_view_shows_what_is_there);
 
 /// The promise: names and types stay. `docs/views.md` says what they mean.
 const COLUMNS: &str = "
-    billhook_access: account text, livemode boolean, customer text, state text, subscription text, status text, past_due_since timestamp with time zone, reason text, version bigint
+    billhook_access: account text, livemode boolean, customer text, state text, subscription text, status text, past_due_since timestamp with time zone, reason text, version bigint, lost_disputes bigint
     billhook_customers: account text, livemode boolean, id text, email text, name text, deleted boolean, created timestamp with time zone, version bigint
     billhook_disputes: account text, livemode boolean, id text, charge text, payment_intent text, status text, reason text, amount bigint, currency text, due_by timestamp with time zone, created timestamp with time zone, version bigint
     billhook_invoices: account text, livemode boolean, id text, customer text, subscription text, status text, attempt_count bigint, amount_due bigint, amount_paid bigint, currency text, next_payment_attempt timestamp with time zone, created timestamp with time zone, version bigint
@@ -176,6 +176,22 @@ fn history() -> Vec<Told> {
         "reason": "fraudulent", "amount": 900, "currency": "eur", "created": START - 20,
         "evidence_details": { "due_by": START + 7 * 86_400 }, "balance_transactions": [], "metadata": {},
     });
+    let paid = Intent {
+        id: "pi_2".into(),
+        customer: Some("cus_1".into()),
+        order: Some("B-1".into()),
+        charge: Some("ch_2".into()),
+        ..intent.clone()
+    };
+    let mut lost = dispute.clone();
+    for (field, is) in [
+        ("id", "dp_3"),
+        ("charge", "ch_2"),
+        ("payment_intent", "pi_2"),
+        ("status", "lost"),
+    ] {
+        lost[field] = json!(is);
+    }
     let mut odd = dispute.clone();
     odd["id"] = json!("dp_2");
     odd["amount"] = json!("nine");
@@ -188,6 +204,8 @@ fn history() -> Vec<Told> {
         told("evt_5", "charge.dispute.created", Object::Other(dispute)),
         // What no calendar has, and an amount that is none, must not break the view.
         told("evt_6", "charge.dispute.created", Object::Other(odd)),
+        told("evt_7", "payment_intent.succeeded", paid),
+        told("evt_8", "charge.dispute.closed", Object::Other(lost)),
     ]
 }
 
@@ -200,12 +218,15 @@ async fn every_view_shows_what_is_there(bench: Bench) {
         }
     }
     assert_snapshot!(all.join("\n"), @r"
-    billhook_access: self true cus_1 grace sub_1 - 2026-02-03T04:05:06Z - 2
+    billhook_access: self true cus_1 grace sub_1 - 2026-02-03T04:05:06Z - 3 1
+    billhook_access: self true cus_2 denied - - - no subscription 1 0
     billhook_customers: self true cus_1 ada@shopper.example Ada false 2026-02-03T04:03:26Z 1
     billhook_disputes: self true dp_1 ch_1 pi_1 needs_response fraudulent 900 eur 2026-02-10T04:05:06Z 2026-02-03T04:04:46Z 1
     billhook_disputes: self true dp_2 ch_1 pi_1 needs_response fraudulent - eur - 2026-02-03T04:04:46Z 1
+    billhook_disputes: self true dp_3 ch_2 pi_2 lost fraudulent 900 eur 2026-02-10T04:05:06Z 2026-02-03T04:04:46Z 1
     billhook_invoices: self true in_1 cus_1 sub_1 open 1 4900 0 eur 2026-02-06T04:04:26Z 2026-02-03T04:04:26Z 1
-    billhook_orders: self true A-1 cus_2 paid 900 0 eur false 2026-02-03T04:04:36Z 1
+    billhook_orders: self true A-1 cus_2 disputed 900 0 eur true 2026-02-03T04:04:36Z 3
+    billhook_orders: self true B-1 cus_1 charged_back 900 0 eur false 2026-02-03T04:04:36Z 2
     billhook_subscriptions: self true sub_1 cus_1 past_due price_team_monthly 2026-03-05T04:05:06Z false 2026-02-03T04:05:06Z - 2026-02-03T04:04:16Z 1
     ");
 }
