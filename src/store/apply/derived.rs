@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::graph::Graph;
 use super::rows::{Change, Put, ROW, Rows};
+use crate::clock::Timestamp;
 use crate::guardrails::derive::access;
 use crate::guardrails::derive::order::{Component, Order, Payment, may_name_an_order};
 use crate::store::database::{Row, args, list, statements};
@@ -83,6 +84,8 @@ impl Rows<'_> {
             created,
             tie: false,
             data: after.to_string(),
+            newest: Timestamp::default(),
+            version: None,
         })
         .await?;
         let rule = format!("derive.{kind}");
