@@ -41,6 +41,7 @@ mod money;
 mod observe;
 mod plans;
 mod queued;
+mod references;
 mod resolve;
 mod schema;
 mod settling;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::graph::Graph;
+use super::graph::{Graph, sells};
 use super::rows::{Change, Put, ROW, Rows};
+use crate::clock::Timestamp;
 use crate::guardrails::derive::access;
 use crate::guardrails::derive::order::{Component, Order, Payment, may_name_an_order};
 use crate::store::database::{Row, args, list, statements};
@@ -83,6 +84,8 @@ impl Rows<'_> {
             created,
             tie: false,
             data: after.to_string(),
+            newest: Timestamp::default(),
+            version: None,
         })
         .await?;
         let rule = format!("derive.{kind}");
@@ -134,12 +137,13 @@ impl Rows<'_> {
             parts.customer_subscribes = self.subscribes(&customer).await?;
         }
         let order = if graph.overgrown { None } else { parts.order() };
-        let names = references.iter().filter(|name| may_name_an_order(name));
-        let every: Vec<&str> = intents
+        // What is too much to be read goes by no order any more, whichever of its parts the event is about.
+        let beyond = graph.beyond.iter().filter(|node| sells(node.kind));
+        let every: Vec<&str> = component
             .iter()
-            .chain(&sessions)
-            .chain(names)
-            .copied()
+            .chain(beyond)
+            .filter(|node| node.kind != NodeKind::OrderReference || may_name_an_order(&node.id))
+            .map(|node| node.id.as_str())
             .collect();
         let aliased: Vec<String> = self
             .tx

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::store::database::{Transaction, args, list, statements};
+use crate::store::database::{Row, Transaction, args, list, statements};
 use crate::store::error::StoreError;
 use crate::stripe::links::{Edge, Node, NodeKind};
 
 statements! {
     NEIGHBOURS: "SELECT a, b FROM links WHERE account = $1 AND livemode = $2 AND a IN (SELECT value FROM json_each($3))";
+    /// As many as can belong together, and one.
+    NAMED: "SELECT a, b FROM links WHERE account = $1 AND livemode = $2 AND a = $3 LIMIT $4";
     INSERT_LINK: "INSERT INTO links (account, livemode, a, b) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 }
 
@@ -20,6 +22,8 @@ pub(crate) struct Graph {
     neighbours: BTreeMap<Node, BTreeSet<Node>>,
     /// More is linked than can belong together.
     pub(crate) overgrown: bool,
+    /// What was seen and is no part of this because that would be too much. Nobody locks it.
+    pub(crate) beyond: BTreeSet<Node>,
 }
 
 /// Nodes that order components are made of.
@@ -56,8 +60,22 @@ fn is_followed(kind: NodeKind) -> bool {
     sells(kind) || pays(kind) || hangs(kind)
 }
 
+/// Whether these are more than can belong together.
+fn is_too_much<'a>(nodes: impl Iterator<Item = &'a Node>) -> bool {
+    nodes.filter(|node| !hangs(node.kind)).count() > MOST_NODES
+}
+
+/// Whether it is a name that people give, and not an object.
+fn names(node: &Node) -> bool {
+    node.kind == NodeKind::OrderReference
+}
+
 impl Graph {
     /// Reads what the store knows round `start`, and adds `edges`.
+    ///
+    /// An order reference stands on as much as whoever chooses it likes. So references are asked one by one, after
+    /// everything else, and of one that stands on more than can belong together nothing is taken in. Whether that is so
+    /// depends on all the links there are, not on where one starts.
     pub(crate) async fn load(
         tx: &mut Transaction,
         account: &str,
@@ -80,29 +98,28 @@ impl Graph {
             .collect();
         ask.retain(|node| is_followed(node.kind));
         while !ask.is_empty() {
-            let parts = asked.iter().chain(&ask).filter(|node| !hangs(node.kind));
-            if parts.count() > MOST_NODES {
+            if is_too_much(asked.iter().chain(&ask)) {
                 graph.overgrown = true;
                 break;
             }
-            let names: Vec<String> = ask.iter().map(ToString::to_string).collect();
-            let rows = tx
-                .rows(
-                    &NEIGHBOURS,
-                    args![account, livemode, list(names.iter().map(String::as_str))],
-                )
-                .await?;
-            asked.append(&mut ask);
-            for row in rows {
-                let (Ok(a), Ok(b)) = (
-                    row.text("a")?.parse::<Node>(),
-                    row.text("b")?.parse::<Node>(),
-                ) else {
-                    return Err(StoreError::Inconsistent {
-                        column: "links.a",
-                        what: "not a node",
-                    });
-                };
+            let mut now: BTreeSet<Node> = ask.iter().filter(|node| !names(node)).cloned().collect();
+            let alone = now.is_empty();
+            now.extend(ask.iter().filter(|_| alone).take(1).cloned());
+            ask.retain(|node| !now.contains(node));
+            let links = if alone {
+                named(tx, account, livemode, &now).await?
+            } else {
+                neighbours(tx, account, livemode, &now).await?
+            };
+            asked.append(&mut now);
+            let found: BTreeSet<&Node> = links.iter().map(|(_, b)| b).collect();
+            let known: BTreeSet<&Node> = asked.iter().chain(&ask).chain(found).collect();
+            if alone && is_too_much(known.into_iter().filter(|node| is_followed(node.kind))) {
+                graph.overgrown = true;
+                graph.beyond = links.into_iter().map(|(_, b)| b).collect();
+                break;
+            }
+            for (a, b) in links {
                 if is_followed(b.kind) && !asked.contains(&b) {
                     ask.insert(b.clone());
                 }
@@ -209,6 +226,56 @@ impl Graph {
         }
         components
     }
+}
+
+/// The links from some nodes.
+async fn neighbours(
+    tx: &mut Transaction,
+    account: &str,
+    livemode: bool,
+    nodes: &BTreeSet<Node>,
+) -> Result<Vec<(Node, Node)>, StoreError> {
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let names = list(names.iter().map(String::as_str));
+    let rows = tx
+        .rows(&NEIGHBOURS, args![account, livemode, names])
+        .await?;
+    rows.iter().map(link).collect()
+}
+
+/// The links from references, of each one more at most than can belong together.
+async fn named(
+    tx: &mut Transaction,
+    account: &str,
+    livemode: bool,
+    references: &BTreeSet<Node>,
+) -> Result<Vec<(Node, Node)>, StoreError> {
+    let mut links = Vec::new();
+    let most = i64::try_from(MOST_NODES).unwrap_or(i64::MAX);
+    for reference in references {
+        let name = reference.to_string();
+        let rows = tx
+            .rows(
+                &NAMED,
+                args![account, livemode, &name, most.saturating_add(1)],
+            )
+            .await?;
+        for row in &rows {
+            links.push(link(row)?);
+        }
+    }
+    Ok(links)
+}
+
+fn link(row: &Row) -> Result<(Node, Node), StoreError> {
+    let ends = (row.text("a")?.parse(), row.text("b")?.parse());
+    let (Ok(a), Ok(b)) = ends else {
+        return Err(StoreError::Inconsistent {
+            column: "links.a",
+            what: "not a node",
+        });
+    };
+    Ok((a, b))
 }
 
 /// The customers that a node was ever linked to.

@@ -18,15 +18,17 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
     SNAPSHOTS: "SELECT event, api_version, type, created, fields, previous FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = $3 AND object = $4";
     ROW: "SELECT data, version FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
-    KNOWN: "SELECT data, newest FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
-    NEWEST: "UPDATE objects SET newest = $5 WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4 AND newest < $5";
+    KNOWN: "SELECT data, version, newest FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
     ROWS: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id IN (SELECT value FROM json_each($4))";
-    /// Says the row's version if the row was not so already. What comes back under its old id goes on counting.
-    PUT: "INSERT INTO objects (account, livemode, kind, id, customer, created, version, tie, data) VALUES ($1, $2, $3, $4, $5, $6, \
-            1 + coalesce((SELECT version FROM former_objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4), 0), $7, $8) \
+    /// Says the row's version if anything was written: a version more where the row was not so already, the same where only
+    /// `newest` moved. What comes back under its old id goes on counting.
+    PUT: "INSERT INTO objects (account, livemode, kind, id, customer, created, version, tie, data, newest) VALUES ($1, $2, $3, $4, $5, $6, \
+            1 + coalesce((SELECT version FROM former_objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4), 0), $7, $8, $9) \
         ON CONFLICT (account, livemode, kind, id) DO UPDATE SET customer = excluded.customer, created = excluded.created, \
-        version = objects.version + 1, tie = excluded.tie, data = excluded.data \
-        WHERE (objects.data, objects.created, objects.tie) <> (excluded.data, excluded.created, excluded.tie) OR objects.customer IS DISTINCT FROM excluded.customer RETURNING version";
+        tie = excluded.tie, data = excluded.data, newest = excluded.newest, version = objects.version + CASE \
+            WHEN (objects.data, objects.created, objects.tie) <> (excluded.data, excluded.created, excluded.tie) OR objects.customer IS DISTINCT FROM excluded.customer THEN 1 ELSE 0 END \
+        WHERE (objects.data, objects.created, objects.tie) <> (excluded.data, excluded.created, excluded.tie) OR objects.customer IS DISTINCT FROM excluded.customer \
+            OR objects.newest < excluded.newest RETURNING version";
     /// Asked of the links, because they only grow: a row may name another customer tomorrow, and who once subscribed did.
     SUBSCRIBES: "SELECT 1 AS one FROM links WHERE account = $1 AND livemode = $2 AND a = 'customer/' || $3 AND b LIKE 'subscription/%' LIMIT 1";
     CHANGE: "INSERT INTO changes (event, entity, object, field, from_value, to_value, rule, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -40,6 +42,10 @@ pub(super) struct Put<'a> {
     pub(super) created: i64,
     pub(super) tie: bool,
     pub(super) data: String,
+    /// When its newest snapshot was created, where it has snapshots.
+    pub(super) newest: Timestamp,
+    /// The version that it has, as far as the caller knows.
+    pub(super) version: Option<i64>,
 }
 
 /// What a field was and is, and the rule that says so.
@@ -55,15 +61,17 @@ pub(crate) struct Change<'a> {
 /// A row as it stands.
 struct Known {
     row: View,
-    /// When the newest was.
-    newest: Timestamp,
+    version: i64,
+    /// When the newest snapshot was created; nothing in a row that was written before this was kept.
+    newest: Option<Timestamp>,
 }
 
 impl Known {
     fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             row: row.json("data")?,
-            newest: row.time("newest")?,
+            version: row.int("version")?,
+            newest: Some(row.time("newest")?).filter(|newest| *newest != Timestamp::default()),
         })
     }
 }
@@ -126,7 +134,10 @@ impl Rows<'_> {
         let short = match (&known, new) {
             // A dispute's movements of money are asked of all that was told of it.
             (Some(known), [next]) if fresh && *family != Family::Dispute => {
-                advance(&known.row, known.newest, next)
+                let advanced = known
+                    .newest
+                    .and_then(|newest| advance(&known.row, newest, next));
+                advanced
                     // Without a time of its own the row needs that of its first snapshot.
                     .filter(|projection| projection.row.int("created").is_some())
                     .map(|projection| (projection, Timestamp::default(), next.created, Vec::new()))
@@ -142,6 +153,7 @@ impl Rows<'_> {
             let newest = created().max().unwrap_or_default();
             (project(&all), first, newest, all)
         };
+        let version = known.as_ref().map(|known| known.version);
         let before = known.map(|known| known.row);
         let customer = match family {
             Family::Customer => Some(object.clone()),
@@ -156,10 +168,10 @@ impl Rows<'_> {
             created: created.unwrap_or_else(|| first.seconds()),
             tie: projection.tie,
             data: json(&projection.row),
+            newest,
+            version,
         })
         .await?;
-        let newest = args![self.account, self.livemode, kind, object, newest];
-        self.tx.run(&NEWEST, newest).await?;
         if moves_money(*family) {
             let entries = entries(*family, object, &projection.row, &all);
             self.post(*family, object, &entries).await?;
@@ -194,11 +206,15 @@ impl Rows<'_> {
             &row.customer,
             created,
             row.tie,
-            &row.data
+            &row.data,
+            row.newest
         ];
         if let Some(put) = self.tx.row(&PUT, values).await? {
-            let changed = (row.kind.to_owned(), row.id.to_owned());
-            self.changed.insert(changed, put.int("version")?);
+            let version = put.int("version")?;
+            if row.version != Some(version) {
+                let changed = (row.kind.to_owned(), row.id.to_owned());
+                self.changed.insert(changed, version);
+            }
         }
         Ok(())
     }

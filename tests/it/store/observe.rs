@@ -4,6 +4,7 @@ use billhook::clock::Timestamp;
 use billhook::store::{Observation, Observed, Page, Store};
 use billhook::stripe::view::Family;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
 use super::{apply, failed_payment, ingest};
 use crate::support::bench::{Bench, START};
@@ -18,7 +19,16 @@ on_both!(
     when_stripe_was_asked_does_not_matter,
     the_same_second_is_one_observation,
     an_object_without_an_id_is_nobody,
+    a_late_event_does_not_overtake_a_row_of_an_older_billhook,
+    an_event_writes_its_row_once,
 );
+
+/// Counts how often a subscription's row is written.
+const COUNT_ON_SQLITE: &str = "CREATE TABLE writes (n INTEGER); \
+    CREATE TRIGGER counted AFTER UPDATE ON objects WHEN NEW.kind = 'subscription' BEGIN INSERT INTO writes VALUES (1); END";
+const COUNT_ON_POSTGRES: &str = "CREATE TABLE writes (n BIGINT); \
+    CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO writes VALUES (1); RETURN NULL; END'; \
+    CREATE TRIGGER counted AFTER UPDATE ON objects FOR EACH ROW WHEN (NEW.kind = 'subscription') EXECUTE FUNCTION count_write()";
 
 fn subscription(status: &'static str) -> Subscription {
     Subscription {
@@ -237,4 +247,55 @@ async fn an_object_without_an_id_is_nobody(bench: Bench) {
     }
     ingest(&bench, &[updated("evt_1", 0, "active")]).await;
     assert!(bench.store.object("invoice", "").await.unwrap().is_empty());
+}
+
+async fn execute(bench: &Bench, sql: &'static str) {
+    if bench.is_postgres() {
+        let mut db = PgConnection::connect(&bench.url).await.unwrap();
+        db.execute(sql).await.unwrap();
+    } else {
+        let mut db = SqliteConnection::connect(&bench.url).await.unwrap();
+        db.execute(sql).await.unwrap();
+    }
+}
+
+async fn number(bench: &Bench, sql: &'static str) -> i64 {
+    if bench.is_postgres() {
+        let mut db = PgConnection::connect(&bench.url).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+    } else {
+        let mut db = SqliteConnection::connect(&bench.url).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+    }
+}
+
+const NEWEST: &str = "SELECT newest FROM objects WHERE kind = 'subscription'";
+
+async fn a_late_event_does_not_overtake_a_row_of_an_older_billhook(bench: Bench) {
+    apply(&bench, &[updated("evt_2", 20, "past_due")]).await;
+    execute(&bench, "UPDATE objects SET newest = 0").await;
+    apply(&bench, &[updated("evt_1", 10, "active")]).await;
+    assert_eq!(status(&bench).await, "past_due");
+    // The first that looked filled it in, though nothing else of the row changed.
+    let newest = Timestamp::from_seconds(START + 20);
+    assert_eq!(number(&bench, NEWEST).await, newest.0);
+}
+
+async fn an_event_writes_its_row_once(bench: Bench) {
+    apply(&bench, &[updated("evt_1", 0, "active")]).await;
+    if bench.is_postgres() {
+        execute(&bench, COUNT_ON_POSTGRES).await;
+    } else {
+        execute(&bench, COUNT_ON_SQLITE).await;
+    }
+    // The third says nothing new: it is the newest, and the row's version stays.
+    for (event, at, version, writes) in [("evt_2", 10, 2, 1), ("evt_3", 20, 2, 2)] {
+        apply(&bench, &[updated(event, at, "past_due")]).await;
+        let rows = bench.store.object("subscription", "sub_1").await.unwrap();
+        assert_eq!(rows[0].version, version);
+        let written = number(&bench, "SELECT count(*) FROM writes").await;
+        assert_eq!(written, writes);
+        let newest = Timestamp::from_seconds(START + at);
+        assert_eq!(number(&bench, NEWEST).await, newest.0);
+    }
 }
