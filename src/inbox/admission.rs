@@ -2,10 +2,8 @@
 
 use crate::guardrails::mandatory::rule_of;
 use crate::store::Reach;
+pub use crate::stripe::event::OWN_ACCOUNT;
 use crate::stripe::event::{Event, is_thin};
-
-/// The account of an event that names none, received by an endpoint that names none.
-pub const OWN_ACCOUNT: &str = "self";
 
 /// What the configuration lets in.
 #[derive(Debug, Clone)]

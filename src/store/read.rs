@@ -197,7 +197,7 @@ impl SqlStore {
         ) else {
             return Ok(Vec::new());
         };
-        let object = update(rule, &parsed)?.object;
+        let object = update(rule, &parsed, &event.account)?.object;
         let asked = args![
             &event.account,
             event.livemode,

@@ -10,6 +10,7 @@ use crate::guardrails::derive::order::Order;
 use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::occurrence::Occurrence;
 use crate::guardrails::precondition::Standing;
+use crate::stripe::event::OWN_ACCOUNT;
 use crate::stripe::links::{Node, NodeKind};
 use crate::stripe::view::{Family, View};
 
@@ -27,7 +28,7 @@ statements! {
 }
 
 /// What must be locked so that the state an occurrence is judged by cannot move: the roots that applying an event of its
-/// customer or of its objects locks.
+/// customer, of its objects, or of its connected account locks.
 pub(super) async fn roots(
     tx: &mut Transaction,
     occurrence: &str,
@@ -36,9 +37,13 @@ pub(super) async fn roots(
     let customer = occurrence.customer.clone();
     let customer = customer.map(|id| Node::new(NodeKind::Customer, id));
     let nodes = occurrence.nodes.iter().chain(&customer);
-    Ok(nodes
-        .map(|node| format!("{}/{}/{node}", scope.account, scope.livemode))
-        .collect())
+    let scoped = |root: String| format!("{}/{}/{root}", scope.account, scope.livemode);
+    let mut roots: BTreeSet<String> = nodes.map(|node| scoped(node.to_string())).collect();
+    if scope.account != OWN_ACCOUNT {
+        let kind = Family::Account.as_str();
+        roots.insert(scoped(format!("{kind}/{}", scope.account)));
+    }
+    Ok(roots)
 }
 
 async fn find(tx: &mut Transaction, id: &str) -> Result<(Occurrence, Scope), StoreError> {

@@ -13,6 +13,9 @@ use crate::stripe::text::{MAX_ID_CHARS, clip, fits_an_id, remove_nul};
 /// The last second of the year 9999: no event is created later, and a time beyond it would stay the newest for ever.
 const LAST_SECOND: i64 = 253_402_300_799;
 
+/// The account of an event that names none, received by an endpoint that names none.
+pub const OWN_ACCOUNT: &str = "self";
+
 /// What a thin event calls itself.
 pub const THIN: &str = "v2.core.event";
 

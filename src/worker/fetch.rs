@@ -30,6 +30,9 @@ const LEASES: u32 = 5;
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// How long nothing is asked that the key may not ask.
 const UNTIL_ALLOWED: Duration = Duration::from_hours(1);
+/// How long nothing is asked about an account that has disconnected. Stripe would refuse, as it does where the key lacks a
+/// permission, and for that everybody's questions wait.
+const UNTIL_CONNECTED: Duration = Duration::from_hours(1);
 
 impl Worker {
     /// Asks Stripe what is due, as far as the key reaches; says how many questions were claimed.
@@ -67,6 +70,7 @@ impl Worker {
             Ok(Err(Unanswered::Api(ApiError::Gone))) => ("gone", FetchEnd::Gone),
             Ok(Err(Unanswered::Api(error))) => self.unanswered(fetch, &error),
             Ok(Err(Unanswered::Other(what))) => ("given_up", FetchEnd::GivenUp(what)),
+            Ok(Err(Unanswered::Disconnected)) => self.disconnected(fetch),
             // The answer is there and could not be kept: not the question failed. Its lease ends by itself.
             Ok(Err(Unanswered::Store(error))) if !error.is_final() => {
                 tracing::warn!(fetch.id = %fetch.id, error = %in_one_line(&error), "an answer of Stripe's could not be stored; it is asked for again");
@@ -98,6 +102,16 @@ impl Worker {
                 tracing::error!(fetch.id = %fetch.id, error = %in_one_line(&error), "what came of a question to Stripe could not be stored");
             }
         }
+    }
+
+    fn disconnected(&self, fetch: &ClaimedFetch) -> (&'static str, FetchEnd) {
+        let now = self.clock.now();
+        let error = format!("account {} has disconnected", fetch.account);
+        if now.since(fetch.asked_at) > MAX_AGE {
+            return ("given_up", FetchEnd::GivenUp(error));
+        }
+        let at = now.plus(UNTIL_CONNECTED);
+        ("again", FetchEnd::Again { at, error })
     }
 
     fn unanswered(&self, fetch: &ClaimedFetch, error: &ApiError) -> (&'static str, FetchEnd) {

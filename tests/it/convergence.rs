@@ -21,6 +21,7 @@ use rand::{Rng, SeedableRng};
 use self::delivery::{Manner, Stage};
 use self::history::{History, Telling};
 use crate::support::bench::Bench;
+use crate::support::fixture::Told;
 use crate::support::services::variable;
 
 /// Shuffles tried of each history.
@@ -167,6 +168,27 @@ async fn converge(stage: &mut Stage, first: u64, count: u64, manner: Manner) {
         "{count} histories from seed {first} converged: {told} deliveries, each history told {} times",
         SHUFFLES + 1
     );
+}
+
+/// The property says something about accounts that leave: histories end connections, and the row of the very account whose
+/// events come later says so.
+#[tokio::test]
+async fn some_histories_end_a_connection() {
+    let mut stage = Stage::new(Bench::in_memory().await).await;
+    let mut left = 0;
+    for history in (0..200).map(History::draw) {
+        let leaves = |told: &Told| told.kind == "account.application.deauthorized";
+        if history.events.iter().any(leaves) {
+            let state = stage.tell(&history, &history.tellings, Manner::OneByOne, 0);
+            left += state.await.iter().filter(|line| is_left(line)).count();
+        }
+    }
+    assert!(left > 0);
+}
+
+fn is_left(line: &str) -> bool {
+    let is_itself = ["_second/0/account/_second ", "_second/1/account/_second "];
+    is_itself.iter().any(|start| line.starts_with(start)) && line.contains("\"authorized\":false")
 }
 
 async fn on_sqlite(part: u64) {

@@ -10,7 +10,7 @@ pub mod snapshot;
 
 use serde_json::Value;
 
-use crate::stripe::event::Event;
+use crate::stripe::event::{Event, OWN_ACCOUNT};
 use crate::stripe::links::{Edge, edges};
 use crate::stripe::text::fits_an_id;
 use crate::stripe::view::view;
@@ -65,10 +65,11 @@ pub enum Unreadable {
 /// What is said of an object that cannot be told from others.
 const NO_ID: &str = "its object has no id: there is no row to write it to";
 
-/// What `event` must write under `rule`.
-pub fn update(rule: &Rule, event: &Event) -> Result<Update, Unreadable> {
+/// What `event` must write under `rule`. `account` is whose it was found to be when it was taken in, which an event that
+/// came through an endpoint of one account, or was found in an account's list, need not say itself.
+pub fn update(rule: &Rule, event: &Event, account: &str) -> Result<Update, Unreadable> {
     let mut fields = view(rule.family, &event.object);
-    let id = subject(rule, event).unwrap_or_default();
+    let id = subject(rule, event, account).unwrap_or_default();
     let is_named = !id.is_empty() || event.object_id().is_some();
     check(rule, event, fields.is_empty() && !is_named)?;
     if let Some((field, said)) = rule.sets {
@@ -131,11 +132,12 @@ fn check(rule: &Rule, event: &Event, says_nothing: bool) -> Result<(), Unreadabl
 }
 
 /// The id of the object that an event is about.
-fn subject(rule: &Rule, event: &Event) -> Option<String> {
+fn subject(rule: &Rule, event: &Event, account: &str) -> Option<String> {
     let id = match rule.key {
         Key::Object => event.object_id(),
         Key::Customer => event.customer(),
-        Key::Account => event.account.as_deref(),
+        // The business's own account gives no leave, and takes none back.
+        Key::Account => Some(account).filter(|account| *account != OWN_ACCOUNT),
     };
     id.filter(|id| fits_an_id(id)).map(str::to_owned)
 }

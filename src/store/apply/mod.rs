@@ -22,7 +22,6 @@ use super::sql_store::SqlStore;
 use super::telling::{Changed, Scope};
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::{FETCH, Projection};
-use crate::guardrails::precondition::stops::is_disconnected;
 use crate::stripe::event::{Event, THIN, is_thin};
 use crate::stripe::links::{Node, NodeKind};
 use crate::stripe::view::Family;
@@ -47,19 +46,8 @@ pub(super) struct Written {
     /// The object's row is another one now.
     pub(super) changed: bool,
     occurrence: Option<String>,
-    then: Then,
-}
-
-/// Where an event stands once everything is written.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    /// It is over.
-    #[default]
-    Done,
     /// Its follow-up is still to come.
-    Open,
-    /// Nothing was written: the account took back its leave.
-    Disconnected,
+    open: bool,
 }
 
 /// Tries again while others change the same roots.
@@ -89,7 +77,7 @@ impl SqlStore {
         work: Option<&Work>,
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
-        let mut remark = work.and_then(|work| work.remark).map(str::to_owned);
+        let remark = work.and_then(|work| work.remark);
         let mut written = match work {
             Some(work) => self.write(&mut tx, claimed, work).await?,
             None => Written::default(),
@@ -101,17 +89,7 @@ impl SqlStore {
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
-        let status = match written.then {
-            Then::Done => "done",
-            Then::Open => "applied",
-            Then::Disconnected => "ignored",
-        };
-        if written.then == Then::Disconnected {
-            remark = Some(format!(
-                "account {} has disconnected; nothing of it is worked on until it connects again",
-                claimed.account
-            ));
-        }
+        let status = if written.open { "applied" } else { "done" };
         let values = args![
             &claimed.id,
             claimed.epoch,
@@ -119,7 +97,7 @@ impl SqlStore {
             written.stale,
             written.occurrence,
             self.clock.now(),
-            remark,
+            remark.map(str::to_owned),
         ];
         if tx.run(&APPLIED, values).await? == 0 {
             return Err(StoreError::Fenced);
@@ -136,13 +114,6 @@ impl SqlStore {
         work: &Work,
     ) -> Result<Written, StoreError> {
         let graph = self.lock_roots(tx, claimed, work).await?;
-        if is_disconnected_now(tx, claimed, work).await? {
-            return Ok(Written {
-                stale: true,
-                then: Then::Disconnected,
-                ..Written::default()
-            });
-        }
         let new_subscribers = new_subscribers(tx, claimed, work).await?;
         let (account, livemode) = (claimed.account.as_str(), claimed.livemode);
         let new_links = graph::insert(tx, account, livemode, &work.links).await?;
@@ -150,13 +121,9 @@ impl SqlStore {
         let now = self.clock.now();
         let (mut written, row, changed) =
             write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
-        let open;
-        (written.occurrence, open) = self
+        (written.occurrence, written.open) = self
             .join_occurrences(tx, claimed, work, &graph, new_links)
             .await?;
-        if open {
-            written.then = Then::Open;
-        }
         let scope = Scope {
             account,
             livemode,
@@ -263,29 +230,6 @@ impl SqlStore {
             Err(StoreError::Contended)
         }
     }
-}
-
-/// Whether an event came too late to be worked on: its account took back the leave to. What tells of that leave itself is
-/// always read.
-async fn is_disconnected_now(
-    tx: &mut Transaction,
-    claimed: &ClaimedEvent,
-    work: &Work,
-) -> Result<bool, StoreError> {
-    if work.family == Family::Account {
-        return Ok(false);
-    }
-    let id = &claimed.account;
-    let row = tx
-        .row(
-            &rows::ROW,
-            args![id, claimed.livemode, Family::Account.as_str(), id],
-        )
-        .await?;
-    Ok(row
-        .map(|row| row.json("data"))
-        .transpose()?
-        .is_some_and(|account| is_disconnected(&account)))
 }
 
 async fn write_rows(

@@ -43,7 +43,7 @@ impl Work {
                     event: claimed.id.clone(),
                     source,
                 })?;
-            let update = update(rule, &event)?;
+            let update = update(rule, &event, &claimed.account)?;
             let work = work
                 .get_or_insert_with(|| Self::about(rule.family, update.object, event.customer()));
             work.context = work.context.take().or(event.context);

@@ -3,12 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
+use crate::guardrails::precondition::stops::is_disconnected;
 use crate::inbox::OWN_ACCOUNT;
 use crate::store::{ClaimedFetch, Observation, Reason, StoreError};
 use crate::stripe::api::{ApiError, Fetched, Scope, StripeApi};
 use crate::stripe::event::THIN;
 use crate::stripe::resource::{List, lists, path};
-use crate::stripe::view::Family;
+use crate::stripe::view::{Family, View};
 use crate::worker::Worker;
 
 /// Why nothing came of a question.
@@ -20,6 +21,8 @@ pub(super) enum Unanswered {
     Store(StoreError),
     /// It cannot be asked, or the answer is none.
     Other(String),
+    /// Its account took back the leave to ask.
+    Disconnected,
 }
 
 impl From<ApiError> for Unanswered {
@@ -59,6 +62,9 @@ impl Worker {
         api: &StripeApi,
         fetch: &ClaimedFetch,
     ) -> Result<(), Unanswered> {
+        if self.has_disconnected(fetch).await? {
+            return Err(Unanswered::Disconnected);
+        }
         let asking = Asking {
             api,
             fetch,
@@ -88,6 +94,19 @@ impl Worker {
         }
         self.take_in(fetch, family, object, (date, version.as_deref()))
             .await
+    }
+
+    async fn has_disconnected(&self, fetch: &ClaimedFetch) -> Result<bool, StoreError> {
+        if fetch.account == OWN_ACCOUNT {
+            return Ok(false);
+        }
+        let kind = Family::Account.as_str();
+        let rows = self.store.object(kind, &fetch.account).await?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| row.account == fetch.account && row.livemode == fetch.livemode)
+            .filter_map(|row| serde_json::from_value::<View>(row.data).ok())
+            .any(|account| is_disconnected(&account)))
     }
 
     /// The payments of an invoice, or the invoices of a payment: each is a link.

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::history::{History, Telling};
 use crate::support::bench::Bench;
-use crate::support::fixture::Told;
+use crate::support::fixture::{Object, Told};
 
 /// How deliveries reach the store and are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +85,17 @@ impl Stage {
         let deliveries: Vec<Delivery> = tellings
             .iter()
             .map(|(event, shape)| {
-                let told = Told {
+                let mut told = Told {
                     id: format!("evt_{}_{}", self.tellings, history.events[*event].id),
                     ..history.events[*event].clone()
                 };
+                // The history's second account is one more of this telling's, and says so itself.
+                told.account = told.account.map(|second| format!("{account}{second}"));
+                if let (Object::Account(about), Some(second)) = (&mut told.object, &told.account) {
+                    about.id.clone_from(second);
+                }
                 let mut delivery = told.delivery(*shape, self.bench.now());
-                // The history's second account is one more of this telling's.
-                delivery.account = format!("{account}{}", told.account.unwrap_or_default());
+                delivery.account = told.account.unwrap_or_else(|| account.clone());
                 delivery
             })
             .collect();
@@ -195,7 +199,8 @@ impl Stage {
             .iter()
             .filter_map(|line| line.strip_prefix(account))
             .filter(|line| line.starts_with(['/', '_']))
-            .map(str::to_owned)
+            // The row of an account is named after it, too.
+            .map(|line| line.replace(&format!("/account/{account}"), "/account/"))
             .collect();
         lines.sort();
         lines

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use billhook::store::Store as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{asking, items, only_question, questions, subscription, tied, with_key};
 use crate::support::app::{START, TestApp, event};
@@ -54,6 +54,37 @@ async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
     assert_eq!(only_question(&app, "evt_1").await.status, "done");
     assert_eq!(only_question(&app, "evt_3").await.status, "gone");
     assert_eq!(metrics(&app).await, "{}");
+}
+
+#[tokio::test]
+async fn about_an_account_that_left_nothing_is_asked_until_it_is_back() {
+    let stripe = StripeServer::start(START + 5).await;
+    let app = asking(&stripe, None).await;
+    let of_account = |mut told: Value| {
+        told["account"] = json!("acct_1");
+        told
+    };
+    let leave = |id: &str, word: &str, at: i64| {
+        let application = json!({ "id": "ca_1", "object": "application", "name": "Acme" });
+        let kind = format!("account.application.{word}");
+        of_account(event(id, &kind, at, &application))
+    };
+    app.deliver(&leave("evt_left", "deauthorized", 0)).await;
+    for event in tied() {
+        app.deliver(&of_account(event)).await;
+    }
+    app.settle().await;
+    let waits = only_question(&app, "evt_1").await;
+    assert_eq!(waits.status, "pending");
+    let why = waits.last_error.as_deref();
+    assert_eq!(why, Some("account acct_1 has disconnected"));
+    assert!(stripe.asked().is_empty());
+
+    app.deliver(&leave("evt_back", "authorized", 1)).await;
+    app.clock.advance(Duration::from_hours(1));
+    app.drain().await;
+    assert_eq!(only_question(&app, "evt_1").await.status, "gone");
+    assert_eq!(stripe.asked().len(), 1);
 }
 
 #[tokio::test]

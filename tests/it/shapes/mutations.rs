@@ -124,7 +124,8 @@ fn the_rules_take_something_from_every_mutation() {
             let event = Event::parse(body.as_bytes(), Timestamp::default())
                 .unwrap_or_else(|error| panic!("{pointer} in {body}: {error}"));
             let rule = rule_of(&event.kind).unwrap();
-            update(rule, &event).unwrap_or_else(|error| panic!("{pointer} in {body}: {error}"));
+            update(rule, &event, "acct_1")
+                .unwrap_or_else(|error| panic!("{pointer} in {body}: {error}"));
             count += 1;
         },
     );

@@ -166,7 +166,9 @@ fn written(kind: &str) -> String {
         .map(|shape| {
             let body = told.json(*shape).to_string();
             let event = Event::parse(body.as_bytes(), Timestamp::default()).unwrap();
-            (*shape, update(rule_of(kind).unwrap(), &event).unwrap())
+            let account = event.account.clone().unwrap_or_default();
+            let update = update(rule_of(kind).unwrap(), &event, &account).unwrap();
+            (*shape, update)
         })
         .collect();
 
