@@ -28,6 +28,7 @@ macro_rules! on_both {
 }
 
 mod backfill;
+mod belongings;
 mod caps;
 mod conformance;
 mod connect;

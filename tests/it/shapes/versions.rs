@@ -46,7 +46,8 @@ fn state(lines: &[String], account: &str) -> State {
     lines
         .iter()
         .filter_map(|line| line.strip_prefix(account))
-        .filter_map(row)
+        // A connected account's own row has its name for an id.
+        .filter_map(|line| row(&line.replace(account, "")))
         .collect()
 }
 

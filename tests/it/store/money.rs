@@ -21,10 +21,9 @@ on_both!(
     a_hold_by_rule_is_out_of_a_models_reach,
     a_lost_dispute_is_a_reason_where_policy_says_so,
     a_payment_that_a_session_gave_up_is_canceled,
-    entitlements_are_replaced_and_a_detached_card_has_no_customer,
 );
 
-fn told(id: &str, kind: &'static str, after: i64, object: &Value) -> Told {
+pub(super) fn told(id: &str, kind: &'static str, after: i64, object: &Value) -> Told {
     let id = format!("evt_{id}");
     Told::new(id, kind, START + after, Object::Other(object.clone()))
 }
@@ -368,42 +367,4 @@ async fn a_payment_that_a_session_gave_up_is_canceled(bench: Bench) {
     }
     apply(&bench, &[paid("cus_1", "pi_1", 100)]).await;
     assert_eq!(order(&bench).await["status"], "paid");
-}
-
-async fn entitlements_are_replaced_and_a_detached_card_has_no_customer(bench: Bench) {
-    let summary = |features: &[&str]| {
-        let features: Vec<Value> = features
-            .iter()
-            .map(|key| json!({ "id": format!("ent_{key}"), "lookup_key": key }))
-            .collect();
-        json!({
-            "object": "entitlements.active_entitlement_summary", "customer": "cus_1",
-            "entitlements": { "object": "list", "data": features, "has_more": false },
-        })
-    };
-    let kind = "entitlements.active_entitlement_summary.updated";
-    let card = |customer: Value| {
-        json!({
-            "id": "pm_1", "object": "payment_method", "type": "card", "customer": customer, "created": START,
-            "card": { "brand": "visa", "last4": "4242", "exp_month": 1, "exp_year": 2030 },
-        })
-    };
-    let events = [
-        told("e2", kind, 20, &summary(&["reports"])),
-        told("e1", kind, 10, &summary(&["export", "api"])),
-        told("pm2", "payment_method.detached", 20, &card(Value::Null)),
-        told("pm1", "payment_method.attached", 10, &card(json!("cus_1"))),
-    ];
-    for event in events {
-        apply(&bench, &[event]).await;
-    }
-    let entitled = bench
-        .store
-        .object("entitlements.active_entitlement_summary", "cus_1")
-        .await
-        .unwrap();
-    assert_eq!(entitled[0].data["features"], json!(["reports"]));
-    let card = bench.store.object("payment_method", "pm_1").await.unwrap();
-    assert_eq!(card[0].data["customer"], Value::Null);
-    assert_eq!(card[0].data["last4"], "4242");
 }
