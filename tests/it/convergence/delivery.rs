@@ -81,7 +81,8 @@ impl Stage {
     ) -> Vec<String> {
         self.tellings += 1;
         self.since_forgotten += 1;
-        let account = format!("acct_{}", self.tellings);
+        // No object of a history may have the name of the account that it is told to.
+        let account = format!("acct_told_{}", self.tellings);
         let deliveries: Vec<Delivery> = tellings
             .iter()
             .map(|(event, shape)| {
