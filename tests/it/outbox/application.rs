@@ -139,9 +139,14 @@ async fn ends_with_the_newest(bench: Bench) {
     let changing = async {
         for change in 0..8 {
             change_all(&bench, &store, change).await;
-            // Time for the pauses after what went wrong, so that old and new are on their way together.
-            bench.clock.advance(Duration::from_secs(10));
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // Something must be on its way, so that old and new meet there.
+            let (start, before) = (Instant::now(), receiver.heard());
+            while receiver.heard() == before {
+                assert!(start.elapsed() < PATIENCE, "nothing is sent");
+                // Past the pauses after what went wrong.
+                bench.clock.advance(Duration::from_secs(10));
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
         let start = Instant::now();
         loop {

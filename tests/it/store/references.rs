@@ -1,6 +1,6 @@
 //! What stands on an order reference that a payer chose: it may be more than belongs together.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use billhook::store::Store;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use super::apply;
 use crate::support::bench::{Bench, START};
 use crate::support::fixture::{Intent, Told};
+use crate::support::process::PATIENCE;
 
 on_both!(
     a_reference_that_too_much_stands_on_is_no_order,
@@ -71,7 +72,9 @@ async fn a_reference_that_very_much_stands_on_locks_little(bench: Bench) {
     link(&bench, "C-1", 5000).await;
     if !bench.is_postgres() {
         // One writer, which locks everything.
-        return apply(&bench, &[sold("pi_1", "C-1", 0)]).await;
+        apply(&bench, &[sold("pi_1", "C-1", 0)]).await;
+        assert_eq!(orders(&bench, "C-1").await, 0);
+        return;
     }
     let mut other = PgConnection::connect(&bench.url).await.unwrap();
     let mut held = other.begin().await.unwrap();
@@ -80,6 +83,7 @@ async fn a_reference_that_very_much_stands_on_locks_little(bench: Bench) {
         .unwrap();
     let count = "SELECT count(*) FILTER (WHERE locktype = 'advisory'), count(*) FILTER (WHERE NOT granted) FROM pg_locks \
         WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let begun = Instant::now();
     let looks = async {
         loop {
             let (locks, waits): (i64, i64) =
@@ -88,6 +92,7 @@ async fn a_reference_that_very_much_stands_on_locks_little(bench: Bench) {
                 held.rollback().await.unwrap();
                 break locks;
             }
+            assert!(begun.elapsed() < PATIENCE, "nobody waits for the table");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

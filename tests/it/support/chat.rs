@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::DropGuard;
+
+use super::listen::listen;
 
 #[derive(Debug, Default)]
 struct Room {
@@ -30,20 +31,11 @@ impl ChatServer {
         let app = Router::new()
             .route("/hook", post(take))
             .with_state(room.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let ended = stop.clone().cancelled_owned();
-        TaskTracker::new().spawn(async move {
-            axum::serve(listener, app)
-                .with_graceful_shutdown(ended)
-                .await
-                .unwrap();
-        });
+        let (address, stop) = listen(app).await;
         Self {
             room,
             address,
-            _stop: stop.drop_guard(),
+            _stop: stop,
         }
     }
 

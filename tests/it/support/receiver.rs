@@ -14,8 +14,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use serde_json::Value;
 use standardwebhooks::Webhook;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::DropGuard;
+
+use super::listen::listen;
 
 /// What billhook and the receiver share.
 pub(crate) const APP_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -44,6 +45,8 @@ struct Room {
     next: Vec<Takes>,
     always: Option<Takes>,
     elsewhere: usize,
+    /// How many messages came, taken or not.
+    heard: usize,
 }
 
 /// The newest that a receiver knows, by object: its version and its data.
@@ -63,20 +66,11 @@ impl Receiver {
             .route("/hook", post(take))
             .route("/elsewhere", post(elsewhere))
             .with_state(room.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let ended = stop.clone().cancelled_owned();
-        TaskTracker::new().spawn(async move {
-            tokio::select! {
-                served = axum::serve(listener, app) => served.unwrap(),
-                () = ended => {}
-            }
-        });
+        let (address, stop) = listen(app).await;
         Self {
             room,
             address,
-            _stop: stop.drop_guard(),
+            _stop: stop,
         }
     }
 
@@ -95,6 +89,11 @@ impl Receiver {
     /// How it takes all that is not told otherwise.
     pub(crate) fn always(&self, takes: Takes) {
         self.room.lock().unwrap().always = Some(takes);
+    }
+
+    /// How many messages came, taken or not.
+    pub(crate) fn heard(&self) -> usize {
+        self.room.lock().unwrap().heard
     }
 
     /// Everything that was taken, in the order of arrival, repeats included.
@@ -139,6 +138,7 @@ async fn take(State(room): State<Arc<Mutex<Room>>>, headers: HeaderMap, body: By
     }
     let takes = {
         let mut room = room.lock().unwrap();
+        room.heard += 1;
         let always = room.always.unwrap_or(Takes::Well);
         let takes = room.next.pop().unwrap_or(always);
         if !matches!(takes, Takes::Answers(_)) {

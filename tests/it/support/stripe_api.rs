@@ -17,8 +17,9 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::DropGuard;
+
+use super::listen::listen;
 
 /// The API version of the accounts here.
 pub(crate) const VERSION: &str = "2025-09-30.clover";
@@ -147,21 +148,11 @@ impl StripeServer {
             ..Shelf::default()
         }));
         let app = Router::new().fallback(answer).with_state(shelf.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let ended = stop.clone().cancelled_owned();
-        TaskTracker::new().spawn(async move {
-            tokio::select! {
-                served = axum::serve(listener, app) => served.unwrap(),
-                // Without grace: what never ends is asked of it, too.
-                () = ended => {}
-            }
-        });
+        let (address, stop) = listen(app).await;
         Self {
             shelf,
             address,
-            _stop: stop.drop_guard(),
+            _stop: stop,
         }
     }
 
