@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::Rng as _;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::clock::Timestamp;
 
@@ -35,6 +36,13 @@ impl RetryPolicy {
 /// Between half of a pause and all of it, so that what failed together does not come back together.
 pub fn jitter(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+/// How long an answer asks us to wait before we ask again: whole seconds, and within reason.
+pub fn retry_after(headers: &HeaderMap, most: Duration) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = seconds.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(most))
 }
 
 #[cfg(test)]

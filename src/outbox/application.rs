@@ -20,6 +20,7 @@ use super::Permit;
 use super::chat::{self, ChatError};
 use super::send::{SendError, Sent};
 use crate::clock::{Clock, Timestamp};
+use crate::retry::retry_after;
 use crate::store::{About, ClaimedMessage, ObjectRow, Store};
 
 /// The longest wait for an answer.
@@ -208,7 +209,7 @@ impl Application for AppWebhook {
         }
         Err(SendError::Transient {
             reason: format!("the application answered {}", status.as_u16()),
-            retry_after: chat::retry_after(&response),
+            retry_after: retry_after(response.headers(), chat::MAX_RETRY_AFTER),
         })
     }
 }

@@ -6,17 +6,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::send::{SendError, Sent};
+use crate::retry::retry_after;
 
 /// The longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait that another side may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Hands notices over to where the business reads them.
 #[async_trait]
@@ -100,18 +100,11 @@ impl Notifier for ChatWebhook {
         {
             return Err(SendError::Transient {
                 reason,
-                retry_after: retry_after(&response),
+                retry_after: retry_after(response.headers(), MAX_RETRY_AFTER),
             });
         }
         Err(SendError::rejected(reason))
     }
-}
-
-/// How long the other side asks us to wait, in seconds and within reason.
-pub(super) fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?;
-    let seconds = value.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// What happened to a request to `whom`, in our words: the library's contain the address.

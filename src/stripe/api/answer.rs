@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
 use super::Fetched;
 use super::error::ApiError;
 use crate::clock::Timestamp;
+use crate::retry::retry_after;
 use crate::stripe::text::{MAX_ID_CHARS, clip, remove_nul};
 
 /// The largest answer that is read. A hundred events of ordinary size are under one.
@@ -132,7 +133,7 @@ fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
             ApiError::Gone
         }
         StatusCode::TOO_MANY_REQUESTS => ApiError::Limited {
-            retry_after: retry_after(headers),
+            retry_after: retry_after(headers, MAX_RETRY_AFTER),
         },
         status
             if status.is_server_error()
@@ -171,17 +172,6 @@ fn is_word(text: &str) -> bool {
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     (!text.is_empty()).then(|| clip(text, MAX_ID_CHARS).to_owned())
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
