@@ -177,7 +177,9 @@ impl App {
             pace,
             hints.doorbell.clone(),
         );
-        let worker = Arc::new(worker.asking(StripeApi::new(&config.stripe)?));
+        // One for all who ask: they share its connections, and the machine's certificates are read once.
+        let stripe = StripeApi::new(&config.stripe)?;
+        let worker = Arc::new(worker.asking(stripe.clone()));
         let sending = dispatch::Pace {
             lease: config.worker.lease,
             poll: config.worker.poll,
@@ -197,7 +199,7 @@ impl App {
             hints.doorbell.clone(),
         ));
         let admission = Arc::new(admission(config));
-        let backfill = backfill(config, &store, &clock, &inbox, &admission)?;
+        let backfill = stripe.map(|api| backfill(config, api, &store, &clock, &inbox, &admission));
         let admin_token = config
             .server
             .admin_token

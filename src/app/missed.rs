@@ -7,19 +7,17 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::inbox::{Admission, Inbox};
 use crate::store::Store;
-use crate::stripe::api::{SetupError, StripeApi};
+use crate::stripe::api::StripeApi;
 
-/// None without a key.
+/// Asks `api`.
 pub(super) fn backfill(
     config: &Config,
+    api: StripeApi,
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     inbox: &Inbox,
     admission: &Arc<Admission>,
-) -> Result<Option<Backfill>, SetupError> {
-    let Some(api) = StripeApi::new(&config.stripe)? else {
-        return Ok(None);
-    };
+) -> Backfill {
     let endpoints = config.stripe.endpoints.values();
     let plan = Plan {
         interval: config.backfill.interval,
@@ -28,12 +26,12 @@ pub(super) fn backfill(
         longest_answer: config.stripe.api_deadline,
         endpoint_accounts: endpoints.filter_map(|one| one.account.clone()).collect(),
     };
-    Ok(Some(Backfill::new(
+    Backfill::new(
         store.clone(),
         clock.clone(),
         api,
         inbox.clone(),
         admission.clone(),
         plan,
-    )))
+    )
 }
