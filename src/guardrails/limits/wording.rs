@@ -32,6 +32,15 @@ static ARTICLES: LazyLock<Vec<Part>> = LazyLock::new(|| {
         .map(|word| Part::new(word))
         .collect()
 });
+static REQUESTS: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(lexicon::REQUESTS));
+static SECRETS: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(lexicon::SECRETS));
+static HARMLESS: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(lexicon::HARMLESS));
+static REFUSED: LazyLock<Vec<(&str, Vec<Entry>)>> = LazyLock::new(|| {
+    let topics = lexicon::REFUSED.iter();
+    topics
+        .map(|(topic, listed)| (*topic, entries(listed)))
+        .collect()
+});
 
 /// Brings spellings together: case, accents, `ß` and `ss`, `ü` and `ue`. Lexicon and text go through the same fold.
 pub(super) fn fold(text: &str) -> String {
@@ -155,28 +164,25 @@ pub(super) fn check_promises(text: &str) -> Result<(), Refusal> {
     for mut words in [words(text), words(&joined(text))] {
         // Before the harmless phrases go: a credit card is harmless until somebody asks for one.
         for sentence in words.split(|word| word == ".") {
-            let asks = lexicon::REQUESTS
-                .iter()
-                .find(|entry| find(sentence, entry).is_some());
-            let secret = lexicon::SECRETS
-                .iter()
-                .find(|entry| find(sentence, entry).is_some());
+            let asks = REQUESTS.iter().find(|entry| entry.is_in(sentence));
+            let secret = SECRETS.iter().find(|entry| entry.is_in(sentence));
             if let (Some(asks), Some(secret)) = (asks, secret) {
                 let reason = format!(
-                    "`{asks}` with `{}` asks for secrets",
-                    secret.replace('*', "")
+                    "`{}` with `{}` asks for secrets",
+                    asks.written,
+                    secret.written.replace('*', "")
                 );
                 return Err(Refusal::new("promise", reason));
             }
         }
-        for harmless in lexicon::HARMLESS {
-            blank_out(&mut words, harmless);
+        for harmless in &*HARMLESS {
+            harmless.blank_out(&mut words);
         }
-        for (topic, entries) in lexicon::REFUSED {
-            if let Some(entry) = entries.iter().find(|entry| find(&words, entry).is_some()) {
+        for (topic, entries) in &*REFUSED {
+            if let Some(entry) = entries.iter().find(|entry| entry.is_in(&words)) {
                 let reason = format!(
                     "`{}` is about {topic}, leave it out",
-                    entry.replace('*', "")
+                    entry.written.replace('*', "")
                 );
                 return Err(Refusal::new("promise", reason));
             }
@@ -211,23 +217,41 @@ impl Part {
     }
 }
 
-/// Where an entry of the lexicon stands in a text: its words in a row.
-fn find(words: &[String], entry: &str) -> Option<usize> {
-    let parts: Vec<Part> = entry.split(' ').map(Part::new).collect();
-    words.windows(parts.len()).position(|window| {
-        window
-            .iter()
-            .zip(&parts)
-            .all(|(word, part)| part.matches(word))
-    })
+/// An entry of the lexicon: words in a row.
+struct Entry {
+    written: &'static str,
+    parts: Vec<Part>,
 }
 
-fn blank_out(words: &mut [String], entry: &str) {
-    let length = entry.split(' ').count();
-    while let Some(at) = find(words, entry) {
-        for word in words.iter_mut().skip(at).take(length) {
-            // A mask is no word of any lexicon, and the words around it do not move together.
-            *word = MASK.to_string();
+fn entries(listed: &[&'static str]) -> Vec<Entry> {
+    let entry = |written: &&'static str| Entry {
+        written,
+        parts: written.split(' ').map(Part::new).collect(),
+    };
+    listed.iter().map(entry).collect()
+}
+
+impl Entry {
+    /// Where it stands in a text.
+    fn find(&self, words: &[String]) -> Option<usize> {
+        words.windows(self.parts.len()).position(|window| {
+            window
+                .iter()
+                .zip(&self.parts)
+                .all(|(word, part)| part.matches(word))
+        })
+    }
+
+    fn is_in(&self, words: &[String]) -> bool {
+        self.find(words).is_some()
+    }
+
+    fn blank_out(&self, words: &mut [String]) {
+        while let Some(at) = self.find(words) {
+            for word in words.iter_mut().skip(at).take(self.parts.len()) {
+                // A mask is no word of any lexicon, and the words around it do not move together.
+                *word = MASK.to_string();
+            }
         }
     }
 }
