@@ -45,7 +45,7 @@ async fn what_was_not_begun_in_time_is_left_to_the_next_claim() {
     many(&mut stage).await;
     outcome(&stage).await;
     assert!(stage.ground.faults.has_struck());
-    let applied = stage.ground.faults.calls()["apply_event"];
+    let applied = stage.ground.faults.calls()["apply_event"].made;
     // Each once, and again those that the one who slept had begun.
     assert!(
         (EVENTS..=EVENTS + AT_ONCE).contains(&applied),

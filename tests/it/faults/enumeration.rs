@@ -1,4 +1,4 @@
-//! Every call of every verb in every story, once for each fault.
+//! Every call of every verb in every story, once for each fault; of the looks that find nothing, the first and the last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,10 @@ use super::promises::{Outcome, outcome};
 use super::stage::Stage;
 use super::stories::{STORIES, Story};
 use super::verbs;
-use crate::support::services::PostgresDatabase;
+use crate::support::services::{PostgresDatabase, variable};
+
+/// Set to 1, every look that finds nothing is struck, too.
+const EVERY_CALL: &str = "BILLHOOK_TEST_EVERY_CALL";
 
 /// What an item of work does, one at a time: a panic is that item's failure. A panic anywhere else ends a loop and with
 /// it the process, which the faults that let it die try already.
@@ -51,9 +54,18 @@ async fn tell(
 async fn points(story: &Story, fault: Fault) -> (Vec<Point>, Outcome) {
     let (stage, undisturbed) = tell(story, None, None).await;
     let calls = stage.ground.faults.calls().into_iter();
+    let all = variable(EVERY_CALL).as_deref() == Some("1");
     let points = calls
         .filter(|(verb, _)| is_possible(verb, fault))
-        .flat_map(|(verb, calls)| (1..=calls).map(move |nth| Point { verb, nth, fault }));
+        .flat_map(|(verb, calls)| {
+            let struck = if all {
+                (1..=calls.made).collect()
+            } else {
+                calls.telling()
+            };
+            let at = move |nth| Point { verb, nth, fault };
+            struck.into_iter().map(at)
+        });
     (points.collect(), undisturbed)
 }
 
@@ -121,7 +133,7 @@ async fn every_verb_is_exercised() {
     for story in &STORIES {
         let (stage, _) = tell(story, None, None).await;
         for (verb, calls) in stage.ground.faults.calls() {
-            *called.entry(verb.to_owned()).or_insert(0) += calls;
+            *called.entry(verb.to_owned()).or_insert(0) += calls.made;
         }
     }
     println!(

@@ -1,6 +1,6 @@
 //! One fault at one call, and how it strikes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +53,55 @@ impl fmt::Display for Point {
     }
 }
 
+/// What a call answers.
+pub(super) trait Answer {
+    /// Whether it looked for something and there was none.
+    fn is_nothing(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Answer for Vec<T> {
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<T> Answer for Option<T> {
+    fn is_nothing(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl Answer for u64 {
+    fn is_nothing(&self) -> bool {
+        *self == 0
+    }
+}
+
+/// The calls of one verb.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Calls {
+    pub(super) made: usize,
+    /// Those that looked for something and found none.
+    idle: BTreeSet<usize>,
+}
+
+impl Calls {
+    /// The calls that are each a case of its own: whatever did or found something, and of those that found nothing, which
+    /// leave the world as it was and are most, the first and the last; and the first and the last of all.
+    pub(super) fn telling(&self) -> Vec<usize> {
+        let ends = [
+            self.idle.first(),
+            self.idle.last(),
+            Some(&1),
+            Some(&self.made),
+        ];
+        let is_telling = |nth: &usize| !self.idle.contains(nth) || ends.contains(&Some(nth));
+        (1..=self.made).filter(is_telling).collect()
+    }
+}
+
 /// Works in another process while this one stalls.
 type Rescue = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -60,7 +109,7 @@ type Rescue = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 #[derive(Default)]
 pub(super) struct Faults {
     point: Option<Point>,
-    calls: Mutex<BTreeMap<&'static str, usize>>,
+    calls: Mutex<BTreeMap<&'static str, Calls>>,
     struck: AtomicBool,
     rescue: Mutex<Option<Rescue>>,
     /// The process is dead; whoever drives it starts another.
@@ -83,7 +132,7 @@ impl Faults {
         *self.rescue.lock().unwrap() = Some(Arc::new(rescue));
     }
 
-    pub(super) fn calls(&self) -> BTreeMap<&'static str, usize> {
+    pub(super) fn calls(&self) -> BTreeMap<&'static str, Calls> {
         self.calls.lock().unwrap().clone()
     }
 
@@ -109,17 +158,23 @@ impl Faults {
         self.called.notified()
     }
 
-    fn strike(&self, verb: &'static str) -> Option<Fault> {
+    /// Which call of its verb this is, and what befalls it.
+    fn strike(&self, verb: &'static str) -> (usize, Option<Fault>) {
         let nth = {
             let mut calls = self.calls.lock().unwrap();
-            let count = calls.entry(verb).or_default();
-            *count += 1;
-            *count
+            let calls = calls.entry(verb).or_default();
+            calls.made += 1;
+            calls.made
         };
         self.called.notify_waiters();
-        let struck = self.point.filter(|p| p.verb == verb && p.nth == nth)?;
-        self.struck.store(true, Ordering::SeqCst);
-        Some(struck.fault)
+        let struck = self.point.filter(|p| p.verb == verb && p.nth == nth);
+        self.struck.fetch_or(struck.is_some(), Ordering::SeqCst);
+        (nth, struck.map(|point| point.fault))
+    }
+
+    fn note_idle(&self, verb: &'static str, nth: usize) {
+        let mut calls = self.calls.lock().unwrap();
+        calls.entry(verb).or_default().idle.insert(nth);
     }
 
     async fn stall(&self) {
@@ -142,11 +197,18 @@ impl Faults {
     ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>> + Send,
-        T: Send,
+        T: Answer + Send,
         E: Send,
     {
-        match self.strike(verb) {
-            None => call().await,
+        let (nth, fault) = self.strike(verb);
+        match fault {
+            None => {
+                let answer = call().await;
+                if answer.as_ref().is_ok_and(Answer::is_nothing) {
+                    self.note_idle(verb, nth);
+                }
+                answer
+            }
             Some(Fault::FailsBefore) => Err(lost(false)),
             Some(Fault::FailsAfter) => {
                 call().await?;
@@ -177,4 +239,14 @@ impl Faults {
             Some(Fault::Panics) => panic!("{verb} panics on purpose"),
         }
     }
+}
+
+#[tokio::test]
+async fn of_the_looks_that_find_nothing_the_first_and_the_last_are_taken() {
+    let faults = Faults::at(None);
+    for found in [1, 0, 0, 3, 0, 0, 0, 2] {
+        let look = || async move { Ok::<u64, ()>(found) };
+        faults.around("look", look, |_| ()).await.unwrap();
+    }
+    assert_eq!(faults.calls()["look"].telling(), [1, 2, 4, 7, 8]);
 }

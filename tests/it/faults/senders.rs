@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use billhook::outbox::{Application, Mailer, Notifier, OutgoingMail, Permit, SendError, Sent};
 use serde_json::Value;
 
-use super::point::Faults;
+use super::point::{Answer, Faults};
 
 /// How the mail server of a story takes mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(super) struct FaultySender {
     pub(super) faults: Arc<Faults>,
     pub(super) server: MailServer,
 }
+
+impl Answer for Sent {}
 
 fn unknown() -> SendError {
     SendError::Unknown {

@@ -191,6 +191,8 @@ pub(super) struct Stage {
     process: Process,
     /// The events that were answered 200.
     pub(super) accepted: Vec<String>,
+    /// What the fault had left behind was worked off.
+    recovered: bool,
 }
 
 impl Stage {
@@ -261,6 +263,7 @@ impl Stage {
             ground,
             process,
             accepted: Vec::new(),
+            recovered: false,
         }
     }
 
@@ -302,10 +305,11 @@ impl Stage {
         self.work().await;
     }
 
-    /// Works off what is due; after a fault also what is left to a lease or a pause.
+    /// Works off what is due; after the fault once also what is left to a lease or a pause.
     async fn work(&mut self) {
         self.drain().await;
-        if self.ground.faults.has_struck() {
+        if self.ground.faults.has_struck() && !self.recovered {
+            self.recovered = true;
             for _ in 0..3 {
                 self.ground.outlive(PAST_A_LEASE).await;
                 self.drain().await;

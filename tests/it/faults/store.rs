@@ -15,7 +15,7 @@ use billhook::store::{
     RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
-use super::point::Faults;
+use super::point::{Answer, Faults};
 
 /// A store, and what befalls its calls.
 pub(super) struct FaultyStore {
@@ -27,6 +27,16 @@ pub(super) struct FaultyStore {
 fn broken(_done: bool) -> StoreError {
     StoreError::Database(sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()))
 }
+
+impl<T> Answer for Listing<T> {}
+impl Answer for BTreeSet<String> {}
+impl Answer for () {}
+impl Answer for Observed {}
+impl Answer for RunInput {}
+impl Answer for Clearance {}
+impl Answer for Resolved {}
+impl Answer for Retried {}
+impl Answer for Census {}
 
 /// One line a verb: its arguments and its answer.
 macro_rules! verbs {
