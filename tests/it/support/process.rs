@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub(crate) const SECRET: &str = "whsec_secret_of_the_process_tests";
 pub(super) const TOKEN: &str = "token-of-the-process-tests";
 /// How long anything may take before a test gives up on it.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 fn client() -> reqwest::Client {
     // Whoever was first has installed the same one.

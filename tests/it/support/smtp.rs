@@ -23,6 +23,8 @@ pub(crate) enum Does {
     Waits(&'static str, Duration),
     /// Keeps the line open and answers once it is told something else.
     Hangs(&'static str),
+    /// The same, only where a command is the first of its kind that it was ever told.
+    HangsFirst(&'static str),
 }
 
 impl Does {
@@ -31,7 +33,8 @@ impl Does {
             Self::Answers(phase, _)
             | Self::Drops(phase)
             | Self::Waits(phase, _)
-            | Self::Hangs(phase) => phase,
+            | Self::Hangs(phase)
+            | Self::HangsFirst(phase) => phase,
         }
     }
 }
@@ -54,6 +57,12 @@ impl Seen {
             .iter()
             .map(|text| header(text, "Message-ID"))
             .collect()
+    }
+
+    /// How many commands of this name it was told.
+    fn commands_of(&self, name: &str) -> usize {
+        let so = |command: &&String| command.starts_with(name);
+        self.commands.iter().filter(so).count()
     }
 }
 
@@ -177,7 +186,10 @@ async fn serve(stream: TcpStream, mut does: watch::Receiver<Option<Does>>, seen:
             Some(Does::Drops(_)) => return,
             Some(Does::Waits(_, long)) => tokio::time::sleep(long).await,
             Some(Does::Hangs(_)) => hang(&mut does).await,
-            None => {}
+            Some(Does::HangsFirst(_)) if seen.lock().unwrap().commands_of(phase) == 1 => {
+                hang(&mut does).await;
+            }
+            Some(Does::HangsFirst(_)) | None => {}
         }
         let answer = format!("{}\r\n", answer.trim_end());
         if stream.write_all(answer.as_bytes()).await.is_err() || phase == "QUIT" {
@@ -185,6 +197,7 @@ async fn serve(stream: TcpStream, mut does: watch::Receiver<Option<Does>>, seen:
         }
         line.clear();
         if phase == "DATA" && answer.starts_with("354") {
+            let told = *does.borrow();
             match told.filter(|does| does.phase() == "body") {
                 Some(Does::Drops(_)) => return,
                 Some(Does::Waits(_, long)) => tokio::time::sleep(long).await,
