@@ -40,14 +40,15 @@ statements! {
             last_error = CASE WHEN fetches.status IN ('pending', 'denied') THEN fetches.last_error END, \
             status = CASE WHEN fetches.status IN ('pending', 'denied') THEN fetches.status ELSE excluded.status END";
     /// Asked outside of any transaction that writes: most of the time there is none.
-    ANY_DUE: "SELECT 1 AS one FROM fetches WHERE status IN ('pending', 'denied') AND not_before <= $1 LIMIT 1";
+    ANY_DUE: "SELECT 1 AS one FROM fetches WHERE status IN ('pending', 'denied') AND livemode = $1 AND not_before <= $2 LIMIT 1";
+    /// What was put down for a key of the other mode may lie there for ever, and is not read past.
     CLAIM: "UPDATE fetches SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
-            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND not_before <= $2 AND lease_until < $3 \
-            AND (CAST($4 AS BIGINT) IS NULL OR livemode = $4) ORDER BY not_before LIMIT $5) \
+            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND livemode = $2 AND not_before <= $3 AND lease_until < $4 \
+            ORDER BY not_before LIMIT $5) \
         RETURNING id, epoch, account, livemode, context, reason, kind, object, event, attempts, asked_at",
         postgres: "UPDATE fetches SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
-            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND not_before <= $2 AND lease_until < $3 \
-            AND (CAST($4 AS BIGINT) IS NULL OR livemode = $4) ORDER BY not_before LIMIT $5 FOR UPDATE SKIP LOCKED)) \
+            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND livemode = $2 AND not_before <= $3 AND lease_until < $4 \
+            ORDER BY not_before LIMIT $5 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, account, livemode, context, reason, kind, object, event, attempts, asked_at";
     /// Spends the epoch, as every end of a claim does.
     END: "UPDATE fetches SET status = $3, last_error = $4, ended_at = $5, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
@@ -104,45 +105,41 @@ impl SqlStore {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedFetch>, StoreError> {
-        let due = args![self.clock.now()];
-        if self.db.row(&ANY_DUE, due).await?.is_none() {
+        let reach = livemode.map_or(Reach::Either, Reach::Mode);
+        if !self.any_question_due(reach).await? {
             return Ok(Vec::new());
         }
         let mut tx = self.db.begin().await?;
         let leased = tx.lease_clock(self.clock.as_ref()).await?;
         let until = leased.0.saturating_add(micros(lease));
         let now = self.clock.now();
-        let mode = livemode.map(i64::from);
-        let claim = args![until, now, leased, mode, i64::from(limit)];
-        let rows = tx.rows(&CLAIM, claim).await?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
+        let mut claimed = Vec::new();
+        let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
+        for mode in reach.modes() {
+            let most = i64::try_from(left).unwrap_or(i64::MAX);
+            let claim = args![until, mode, now, leased, most];
+            let rows = tx.rows(&CLAIM, claim).await?;
+            left = left.saturating_sub(rows.len());
+            for row in &rows {
+                claimed.push(ClaimedFetch::read(row)?);
+            }
         }
-        let mut claimed = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let word = row.text("reason")?;
-            let reason = Reason::ALL
-                .into_iter()
-                .find(|reason| reason.as_str() == word);
-            claimed.push(ClaimedFetch {
-                id: row.text("id")?,
-                epoch: row.int("epoch")?,
-                reason: reason.ok_or(StoreError::Inconsistent {
-                    column: "fetches.reason",
-                    what: "unknown",
-                })?,
-                account: row.text("account")?,
-                livemode: row.flag("livemode")?,
-                context: row.opt_text("context")?,
-                kind: row.text("kind")?,
-                object: row.text("object")?,
-                event: row.text("event")?,
-                attempts: count(row, "attempts")?,
-                asked_at: row.time("asked_at")?,
-            });
+        if claimed.is_empty() {
+            return Ok(claimed);
         }
         tx.commit().await?;
         Ok(claimed)
+    }
+
+    /// Whether something within `reach` can be asked now, or is being asked.
+    pub(super) async fn any_question_due(&self, reach: Reach) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        for mode in reach.modes() {
+            if self.db.row(&ANY_DUE, args![mode, now]).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(super) async fn end_question(

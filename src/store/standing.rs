@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::database::{Transaction, args, statements};
+use super::database::{Row, Transaction, args, statements};
 use super::error::StoreError;
 use crate::guardrails::derive::order::Order;
 use crate::guardrails::mandatory::facts::Lead;
@@ -21,9 +21,19 @@ statements! {
         WHERE a.account = $1 AND a.livemode = $2 AND a.alias = $3";
     /// Newest first, so that a customer of many years costs no more than one of a few.
     PAID: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4 ORDER BY created DESC LIMIT 100";
-    /// Read past the customer's payments, by the key alone: an entry of the index each.
-    DOUBTS: "SELECT b FROM links WHERE account = $1 AND livemode = $2 AND a = $3 \
-        AND (b LIKE 'dispute/%' OR b LIKE 'early_fraud_warning/%' OR b LIKE 'review/%')";
+    /// Three ranges of the customer's links, and a row each, as the disputes of `derived.rs`.
+    DOUBTS: "SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'dispute/' AND l.b < 'dispute0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'radar.early_fraud_warning' AND o.id = substr(l.b, 21) \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'early_fraud_warning/' AND l.b < 'early_fraud_warning0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'review' AND o.id = substr(l.b, 8) \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'review/' AND l.b < 'review0'",
+        postgres: "SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) COLLATE \"default\" \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'dispute/' AND l.b < 'dispute0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'radar.early_fraud_warning' AND o.id = substr(l.b, 21) COLLATE \"default\" \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'early_fraud_warning/' AND l.b < 'early_fraud_warning0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'review' AND o.id = substr(l.b, 8) COLLATE \"default\" \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'review/' AND l.b < 'review0'";
     SCHEDULE: "SELECT data FROM schedules WHERE occurrence = $1 LIMIT 1";
 }
 
@@ -171,23 +181,15 @@ impl Scope {
         let rows = tx
             .rows(&DOUBTS, args![&self.account, self.livemode, &customer])
             .await?;
-        let mut doubts = Vec::new();
-        for row in rows {
-            let Ok(node) = row.text("b")?.parse::<Node>() else {
-                return Err(StoreError::Inconsistent {
-                    column: "links.b",
-                    what: "not a node",
-                });
+        let doubt = |row: &Row| {
+            let kind = match Family::parse(&row.text("kind")?) {
+                Some(Family::EarlyFraudWarning) => NodeKind::EarlyFraudWarning,
+                Some(Family::Review) => NodeKind::Review,
+                _ => NodeKind::Dispute,
             };
-            let family = match node.kind {
-                NodeKind::EarlyFraudWarning => Family::EarlyFraudWarning,
-                NodeKind::Review => Family::Review,
-                _ => Family::Dispute,
-            };
-            let found = self.of(tx, family.as_str(), Some(node.id)).await?;
-            doubts.extend(found.map(|(_, row)| (node.kind, row)));
-        }
-        Ok(doubts)
+            Ok((kind, row.json("data")?))
+        };
+        rows.iter().map(doubt).collect()
     }
 
     /// Whether this customer's money ever arrived: only then the address is known to be theirs.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::store::database::Row;
+use crate::store::error::StoreError;
+use crate::store::shown::rows::count;
 
 /// Why Stripe is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +69,13 @@ impl Reach {
             Self::Either => true,
         }
     }
+
+    /// The modes within it, the one with money first.
+    pub(in crate::store) fn modes(self) -> impl Iterator<Item = bool> {
+        [true, false]
+            .into_iter()
+            .filter(move |mode| self.covers(*mode))
+    }
 }
 
 /// A question under a lease.
@@ -93,6 +103,31 @@ pub struct ClaimedFetch {
     pub attempts: u32,
     /// When the question came up.
     pub asked_at: Timestamp,
+}
+
+impl ClaimedFetch {
+    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
+        let word = row.text("reason")?;
+        let reason = Reason::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == word);
+        Ok(Self {
+            id: row.text("id")?,
+            epoch: row.int("epoch")?,
+            reason: reason.ok_or(StoreError::Inconsistent {
+                column: "fetches.reason",
+                what: "unknown",
+            })?,
+            account: row.text("account")?,
+            livemode: row.flag("livemode")?,
+            context: row.opt_text("context")?,
+            kind: row.text("kind")?,
+            object: row.text("object")?,
+            event: row.text("event")?,
+            attempts: count(row, "attempts")?,
+            asked_at: row.time("asked_at")?,
+        })
+    }
 }
 
 /// What came of a question.
