@@ -9,7 +9,6 @@ use super::inbox::WAKE_LANE;
 use super::records::{ClaimedRun, NewStep, Release, RunInput, Step};
 use super::shown::ObjectRow;
 use super::sql_store::SqlStore;
-use super::standing;
 use crate::clock::{Timestamp, micros};
 
 statements! {
@@ -209,7 +208,7 @@ impl SqlStore {
 
     pub(super) async fn load_input(&self, run: &ClaimedRun) -> Result<RunInput, StoreError> {
         let mut tx = self.db.begin().await?;
-        let (occurrence, standing) = standing::load(&mut tx, &run.occurrence).await?;
+        let (occurrence, standing) = self.standing(&mut tx, &run.occurrence).await?;
         let event_type = tx
             .row(&EVENT_TYPE, args![&run.event])
             .await?

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::database::{Row, Transaction, args, statements};
 use super::error::StoreError;
+use super::sql_store::SqlStore;
+use crate::guardrails::derive::access::AccessRow;
 use crate::guardrails::derive::order::Order;
 use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::occurrence::Occurrence;
@@ -71,11 +73,24 @@ async fn find(tx: &mut Transaction, id: &str) -> Result<(Occurrence, Scope), Sto
     Ok((row.json("data")?, scope))
 }
 
-/// An occurrence and the rows that it is about.
-pub(super) async fn load(
+impl SqlStore {
+    /// An occurrence, and how what it is about stands now.
+    pub(super) async fn standing(
+        &self,
+        tx: &mut Transaction,
+        occurrence: &str,
+    ) -> Result<(Occurrence, Standing), StoreError> {
+        let (occurrence, mut standing, access) = load(tx, occurrence).await?;
+        standing.access = access.map(|row| row.at(self.clock.now(), &self.policy.access));
+        Ok((occurrence, standing))
+    }
+}
+
+/// The rows, and the one whose meaning hangs on the time.
+async fn load(
     tx: &mut Transaction,
     occurrence: &str,
-) -> Result<(Occurrence, Standing), StoreError> {
+) -> Result<(Occurrence, Standing, Option<AccessRow>), StoreError> {
     let (occurrence, scope) = find(tx, occurrence).await?;
     let attempted = occurrence
         .attempts
@@ -127,20 +142,17 @@ pub(super) async fn load(
             .await?;
         standing.order = order.map(|row| row.json::<Order>("data")).transpose()?;
     }
+    let mut access = None;
     if let Some(customer) = &occurrence.customer {
-        let access = tx
-            .row(
-                &ROW,
-                args![&scope.account, scope.livemode, "access", customer],
-            )
-            .await?;
-        standing.access = access.map(|row| row.json("data")).transpose()?;
+        let row = args![&scope.account, scope.livemode, "access", customer];
+        let row = tx.row(&ROW, row).await?;
+        access = row.map(|row| row.json("data")).transpose()?;
         standing.has_paid = scope.has_paid(tx, customer).await?;
         standing.doubts = scope.doubts(tx, customer).await?;
     }
     let schedule = tx.row(&SCHEDULE, args![&occurrence.id]).await?;
     standing.schedule = schedule.map(|row| row.json::<Value>("data")).transpose()?;
-    Ok((occurrence, standing))
+    Ok((occurrence, standing, access))
 }
 
 fn named(occurrence: &Occurrence, kind: NodeKind) -> Option<String> {

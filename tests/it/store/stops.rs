@@ -7,14 +7,15 @@ use serde_json::json;
 
 use super::queued::{Wanted, claim, done, go, queue, run_of, shown};
 use super::{LONG, apply, paid};
-use crate::support::bench::Bench;
-use crate::support::fixture::{Customer, Told, delivery};
+use crate::support::bench::{Bench, policy};
+use crate::support::fixture::{Customer, Subscription, Told, delivery};
 
 on_both!(
     a_recovered_payment_ends_its_mail_and_its_notice,
     a_deleted_customer_ends_the_mail_and_not_the_notice,
     a_doubt_ends_the_mail_of_its_customer_and_of_nobody_else,
     a_run_that_lost_its_reason_writes_nothing,
+    access_is_asked_for_at_the_moment,
     an_address_shared_with_one_who_paid_still_waits,
 );
 
@@ -142,6 +143,29 @@ async fn a_run_that_lost_its_reason_writes_nothing(bench: Bench) {
         (run.status.as_str(), run.reason.as_deref()),
         ("skipped", Some("the payment is succeeded now"))
     );
+}
+
+/// A row goes on saying `past_due` when its grace has ended: nothing is written then.
+async fn access_is_asked_for_at_the_moment(bench: Bench) {
+    let object = Subscription {
+        id: "sub_1".into(),
+        customer: "cus_1".into(),
+        status: "past_due",
+        created: bench.now().seconds(),
+        ..Subscription::default()
+    };
+    let run = run_of(&bench, "cus_1", "pi_1").await;
+    let now = bench.now().seconds();
+    let kind = "customer.subscription.updated";
+    apply(&bench, &[Told::new("evt_sub", kind, now, object)]).await;
+    for (after, granted) in [
+        (Duration::ZERO, true),
+        (policy().access.past_due_grace, false),
+    ] {
+        bench.clock.advance(after);
+        let standing = bench.store.load_run(&run).await.unwrap().standing;
+        assert_eq!(standing.access.unwrap().granted, granted, "{after:?}");
+    }
 }
 
 /// Who types a stranger's address into a checkout is another customer than the one whose address it is: that this one
