@@ -57,11 +57,12 @@ statements! {
     /// What would be answered the same is not asked: all questions of the kind wait.
     DENY: "UPDATE fetches SET status = 'denied', last_error = $4, not_before = $5, lease_until = 0, epoch = epoch + 1 \
         WHERE reason = $1 AND kind = $2 AND livemode = $3 AND status IN ('pending', 'denied')";
+    HURRY: "UPDATE fetches SET not_before = $2 WHERE status IN ('pending', 'denied') AND livemode = $1 AND not_before > $2 AND status = 'denied'";
     ROW: "SELECT tie, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
     OF_OBJECT: "SELECT * FROM fetches WHERE account = $1 AND livemode = $2 AND kind = $3 AND object = $4 ORDER BY reason";
     COUNTS: "SELECT status, count(*) AS n FROM fetches WHERE status IN ('pending', 'denied') GROUP BY status \
         UNION ALL SELECT status, count(*) AS n FROM fetches WHERE status = 'given_up' GROUP BY status";
-    DENIED: "SELECT last_error FROM fetches WHERE status IN ('pending', 'denied') AND status = 'denied' ORDER BY not_before LIMIT 1";
+    DENIED: "SELECT DISTINCT last_error FROM fetches WHERE status IN ('pending', 'denied') AND status = 'denied' AND last_error IS NOT NULL ORDER BY last_error LIMIT 10";
 }
 
 /// What a question is about.
@@ -105,7 +106,7 @@ impl SqlStore {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedFetch>, StoreError> {
-        let reach = livemode.map_or(Reach::Either, Reach::Mode);
+        let reach = Reach::of_key(livemode);
         if !self.any_question_due(reach).await? {
             return Ok(Vec::new());
         }
@@ -140,6 +141,18 @@ impl SqlStore {
             }
         }
         Ok(false)
+    }
+
+    /// Those that are being asked stay with whoever asks them.
+    pub(super) async fn hurry_denied(&self, livemode: Option<bool>) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let mut hurried = 0;
+        let mut tx = self.db.begin().await?;
+        for mode in Reach::of_key(livemode).modes() {
+            hurried += tx.run(&HURRY, args![mode, now]).await?;
+        }
+        tx.commit().await?;
+        Ok(hurried)
     }
 
     pub(super) async fn end_question(
@@ -255,10 +268,10 @@ impl SqlStore {
             .collect()
     }
 
-    /// What the key lacks, where it lacks something.
-    pub(super) async fn denial(&self) -> Result<Option<String>, StoreError> {
-        let row = self.db.row(&DENIED, args![]).await?;
-        row.map_or(Ok(None), |row| row.opt_text("last_error"))
+    /// What the key lacks, each once.
+    pub(super) async fn denials(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.db.rows(&DENIED, args![]).await?;
+        rows.iter().map(|row| row.text("last_error")).collect()
     }
 }
 

@@ -193,6 +193,8 @@ pub trait Store: Send + Sync {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedFetch>, StoreError>;
+    /// Makes due what waits because the key might not ask it, and says how much that was.
+    async fn hurry_fetches(&self, livemode: Option<bool>) -> Result<u64, StoreError>;
     /// Commits what came of a question. An answer that left it open is asked for once more.
     async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError>;
     /// A customer's payment intents, newest first.

@@ -94,7 +94,9 @@ impl Test {
             }
             Self::Back => {
                 let access = standing.access.as_ref()?;
-                (access.granted).then(|| format!("the customer is back: {}", access.reason))
+                access
+                    .granted
+                    .then(|| format!("the customer is back: {}", access.reason))
             }
             Self::Refunded => {
                 let (id, charge) = standing.charge.as_ref()?;

@@ -61,6 +61,11 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// What a key reaches that is for this mode, or does not say for which.
+    pub fn of_key(livemode: Option<bool>) -> Self {
+        livemode.map_or(Self::Either, Self::Mode)
+    }
+
     /// Whether events of this mode are within it.
     pub fn covers(self, livemode: bool) -> bool {
         match self {

@@ -166,6 +166,14 @@ async fn what_may_not_be_asked_waits_as_a_kind(bench: Bench) {
     apply(&store, &bench, &cut_short("evt_9", "sub_9", 0)).await;
     assert_eq!(statuses(&store, "evt_9").await, ["denied"]);
     assert!(claim(&store).await.is_empty());
+    // Whoever starts with a key of the mode asks at once.
+    for (mode, hurried) in [(false, 0), (true, 4), (true, 0)] {
+        assert_eq!(store.hurry_fetches(Some(mode)).await.unwrap(), hurried);
+    }
+    let due = claim(&store).await;
+    assert_eq!(due.len(), 4);
+    store.end_fetch(&due[0], &denied).await.unwrap();
+    assert!(claim(&store).await.is_empty());
     bench.clock.advance(Duration::from_hours(1));
     let due = claim(&store).await;
     assert_eq!(due.len(), 4);

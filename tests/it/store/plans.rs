@@ -82,6 +82,7 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
     ("fetches", "ASK", &["fetches_denied"]),
     ("fetches", "ANY_DUE", &["fetches_due"]),
     ("fetches", "CLAIM", &["fetches_due"]),
+    ("fetches", "HURRY", &["fetches_due", "fetches_denied"]),
     ("fetches", "COUNTS", &["fetches_due", "fetches_given_up"]),
     ("fetches", "DENIED", &["fetches_due", "fetches_denied"]),
     ("ledger", "BY_ID", &["ledger_by_id"]),
@@ -169,9 +170,12 @@ async fn what_is_a_range_of_a_key_is_read_as_one(bench: Bench) {
     for (file, name, [sqlite, postgres]) in WITHIN {
         let sql = bench.store.statement(file, name).unwrap();
         let steps = planner.steps(sql).await;
-        let goes_in = |step: &String| match bench.is_postgres() {
-            true => step.contains("Index Cond: ") && step.contains(postgres),
-            false => step.starts_with("SEARCH ") && step.contains(sqlite),
+        let goes_in = |step: &String| {
+            if bench.is_postgres() {
+                step.contains("Index Cond: ") && step.contains(postgres)
+            } else {
+                step.starts_with("SEARCH ") && step.contains(sqlite)
+            }
         };
         let walks = |step: &String| step.starts_with("SCAN ") || step.contains("Seq Scan on ");
         assert!(
