@@ -81,7 +81,7 @@ pub fn policy(config: &Config) -> Policy {
         decide_by: config.follow_up.decide_by,
         database_timeout: config.database.timeout,
         tells_application: config.app.webhook_url.is_some(),
-        access_grace: config.access.past_due_grace,
+        access: config.access,
         reach: reach(config),
     }
 }
@@ -223,7 +223,7 @@ impl App {
                     .max_failed_verifications_per_minute,
             },
             admin_token: admin_token.clone(),
-            access: config.access.clone(),
+            access: config.access,
             metrics: Some(crate::telemetry::metrics()?),
             listens_on_loopback: config.server.listen.ip().is_loopback(),
         };

@@ -21,7 +21,7 @@ CREATE TABLE fetches (
     ended_at INTEGER,
     UNIQUE (account, livemode, kind, object, reason)
 ) STRICT;
-CREATE INDEX fetches_due ON fetches (not_before) WHERE status IN ('pending', 'denied');
+CREATE INDEX fetches_due ON fetches (livemode, not_before) WHERE status IN ('pending', 'denied');
 -- Asked with each new question: whether its kind may be asked at all.
 CREATE INDEX fetches_denied ON fetches (reason, kind, livemode, not_before) WHERE status = 'denied';
 CREATE INDEX fetches_given_up ON fetches (ended_at, id) WHERE status = 'given_up';

@@ -15,7 +15,7 @@ use crate::stripe::signature::SigningSecrets;
 pub(super) fn reach(config: &Config) -> Reach {
     match &config.stripe.secret_key {
         None => Reach::Nothing,
-        Some(key) => mode_of_key(key.expose_secret()).map_or(Reach::Either, Reach::Mode),
+        Some(key) => Reach::of_key(mode_of_key(key.expose_secret())),
     }
 }
 

@@ -94,6 +94,6 @@ pub(super) fn missing(ways: &BTreeMap<Channel, Way>) -> BTreeMap<Channel, String
 
 /// How the application is shown a row: as the API shows it, by the very same function.
 pub fn shape(config: &Config) -> Shape {
-    let access = config.access.clone();
+    let access = config.access;
     Arc::new(move |row, now| shapes::object(row, now, &access))
 }

@@ -150,7 +150,11 @@ fn asked(fetch: &FetchRecord) -> String {
         "done" => format!("answered at {}", at(&fetch.ended_at)),
         "gone" => "Stripe has no such object any more".to_owned(),
         "given_up" => format!("given up ({})", error()),
-        "denied" => format!("{}; asked again at {}", error(), at(&fetch.not_before)),
+        "denied" => format!(
+            "{}; asked again at {}, or when `serve` is started anew",
+            error(),
+            at(&fetch.not_before)
+        ),
         _ if fetch.last_error.is_some() => format!(
             "attempt {} failed ({}); asked again at {}",
             fetch.attempts,

@@ -289,7 +289,7 @@ pub struct OutboxConfig {
 }
 
 /// Section `access`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessConfig {
     /// How long a past-due customer keeps access.

@@ -9,7 +9,7 @@ pub mod stops;
 use serde::{Deserialize, Serialize};
 
 use self::stops::{Reach, STOPS};
-use crate::guardrails::derive::access::Access;
+use crate::guardrails::derive::access;
 use crate::guardrails::derive::order::Order;
 use crate::stripe::links::NodeKind;
 use crate::stripe::view::View;
@@ -104,8 +104,8 @@ pub struct Standing {
     pub doubts: Vec<(NodeKind, View)>,
     /// The order of the payment intent.
     pub order: Option<Order>,
-    /// The customer's access.
-    pub access: Option<Access>,
+    /// What the customer's access comes to at the moment of asking.
+    pub access: Option<access::Answer>,
     /// The customer paid something before.
     pub has_paid: bool,
     /// What the schedule that led the run says.

@@ -10,6 +10,8 @@ use crate::config::AccessConfig;
 use crate::guardrails::derive::access::{AccessRow, Answer};
 use crate::guardrails::derive::hold::RuleHold;
 use crate::store::ObjectRow;
+use crate::stripe::resource::{List, lists};
+use crate::stripe::view::Family;
 
 /// The shape of a row of any kind; a kind without a shape of its own shows its fields as they are.
 pub fn object(row: &ObjectRow, now: Timestamp, policy: &AccessConfig) -> Value {
@@ -189,13 +191,20 @@ fn holds(row: &ObjectRow) -> Vec<Value> {
     by_rule.chain(others).collect()
 }
 
-/// What every object starts with: an id is only unique together with its account and mode.
+/// What every object starts with: an id is only unique together with its account and mode. One of Stripe's also says what is
+/// not known of it: whether of two events of one second either may be the later, and which lists are known in part.
 fn shape(row: &ObjectRow, fields: Map<String, Value>) -> Value {
     let mut shape = Map::new();
     shape.insert("object".to_owned(), row.kind.clone().into());
     shape.insert("id".to_owned(), row.id.clone().into());
     shape.insert("account".to_owned(), row.account.clone().into());
     shape.insert("livemode".to_owned(), row.livemode.into());
+    if let Some(family) = Family::parse(&row.kind) {
+        let is_cut = |list: &&List| flag(row, list.mark);
+        let cut = lists(family).iter().filter(is_cut);
+        shape.insert("tie".to_owned(), row.tie.into());
+        shape.insert("incomplete".to_owned(), cut.map(|list| list.name).collect());
+    }
     for (name, value) in fields {
         // A field of the data may not pass itself off as one of the row.
         shape.entry(name).or_insert(value);

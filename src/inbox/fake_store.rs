@@ -364,6 +364,10 @@ impl Store for FakeStore {
         Err(StoreError::Contended)
     }
 
+    async fn hurry_fetches(&self, _: Option<bool>) -> Result<u64, StoreError> {
+        Err(StoreError::Contended)
+    }
+
     async fn end_fetch(&self, _: &ClaimedFetch, _: &FetchEnd) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }

@@ -45,7 +45,7 @@ pub struct Examination {
     /// Questions to Stripe that nobody asks any more.
     pub given_up: u64,
     /// What the key lacks that some question needs.
-    pub denied: Option<String>,
+    pub denied: Vec<String>,
 }
 
 impl SqlStore {
@@ -90,7 +90,7 @@ impl SqlStore {
             untold,
             backfills: self.list_backfills().await?,
             given_up: self.open_questions().await?.remove("given_up").unwrap_or(0),
-            denied: self.denial().await?,
+            denied: self.denials().await?,
         })
     }
 }

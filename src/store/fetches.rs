@@ -40,14 +40,15 @@ statements! {
             last_error = CASE WHEN fetches.status IN ('pending', 'denied') THEN fetches.last_error END, \
             status = CASE WHEN fetches.status IN ('pending', 'denied') THEN fetches.status ELSE excluded.status END";
     /// Asked outside of any transaction that writes: most of the time there is none.
-    ANY_DUE: "SELECT 1 AS one FROM fetches WHERE status IN ('pending', 'denied') AND not_before <= $1 LIMIT 1";
+    ANY_DUE: "SELECT 1 AS one FROM fetches WHERE status IN ('pending', 'denied') AND livemode = $1 AND not_before <= $2 LIMIT 1";
+    /// What was put down for a key of the other mode may lie there for ever, and is not read past.
     CLAIM: "UPDATE fetches SET lease_until = $1, epoch = epoch + 1 WHERE id IN ( \
-            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND not_before <= $2 AND lease_until < $3 \
-            AND (CAST($4 AS BIGINT) IS NULL OR livemode = $4) ORDER BY not_before LIMIT $5) \
+            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND livemode = $2 AND not_before <= $3 AND lease_until < $4 \
+            ORDER BY not_before LIMIT $5) \
         RETURNING id, epoch, account, livemode, context, reason, kind, object, event, attempts, asked_at",
         postgres: "UPDATE fetches SET lease_until = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY( \
-            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND not_before <= $2 AND lease_until < $3 \
-            AND (CAST($4 AS BIGINT) IS NULL OR livemode = $4) ORDER BY not_before LIMIT $5 FOR UPDATE SKIP LOCKED)) \
+            SELECT id FROM fetches WHERE status IN ('pending', 'denied') AND livemode = $2 AND not_before <= $3 AND lease_until < $4 \
+            ORDER BY not_before LIMIT $5 FOR UPDATE SKIP LOCKED)) \
         RETURNING id, epoch, account, livemode, context, reason, kind, object, event, attempts, asked_at";
     /// Spends the epoch, as every end of a claim does.
     END: "UPDATE fetches SET status = $3, last_error = $4, ended_at = $5, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
@@ -56,11 +57,12 @@ statements! {
     /// What would be answered the same is not asked: all questions of the kind wait.
     DENY: "UPDATE fetches SET status = 'denied', last_error = $4, not_before = $5, lease_until = 0, epoch = epoch + 1 \
         WHERE reason = $1 AND kind = $2 AND livemode = $3 AND status IN ('pending', 'denied')";
+    HURRY: "UPDATE fetches SET not_before = $2 WHERE status IN ('pending', 'denied') AND livemode = $1 AND not_before > $2 AND status = 'denied'";
     ROW: "SELECT tie, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
     OF_OBJECT: "SELECT * FROM fetches WHERE account = $1 AND livemode = $2 AND kind = $3 AND object = $4 ORDER BY reason";
     COUNTS: "SELECT status, count(*) AS n FROM fetches WHERE status IN ('pending', 'denied') GROUP BY status \
         UNION ALL SELECT status, count(*) AS n FROM fetches WHERE status = 'given_up' GROUP BY status";
-    DENIED: "SELECT last_error FROM fetches WHERE status IN ('pending', 'denied') AND status = 'denied' ORDER BY not_before LIMIT 1";
+    DENIED: "SELECT DISTINCT last_error FROM fetches WHERE status IN ('pending', 'denied') AND status = 'denied' AND last_error IS NOT NULL ORDER BY last_error LIMIT 10";
 }
 
 /// What a question is about.
@@ -104,45 +106,53 @@ impl SqlStore {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedFetch>, StoreError> {
-        let due = args![self.clock.now()];
-        if self.db.row(&ANY_DUE, due).await?.is_none() {
+        let reach = Reach::of_key(livemode);
+        if !self.any_question_due(reach).await? {
             return Ok(Vec::new());
         }
         let mut tx = self.db.begin().await?;
         let leased = tx.lease_clock(self.clock.as_ref()).await?;
         let until = leased.0.saturating_add(micros(lease));
         let now = self.clock.now();
-        let mode = livemode.map(i64::from);
-        let claim = args![until, now, leased, mode, i64::from(limit)];
-        let rows = tx.rows(&CLAIM, claim).await?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
+        let mut claimed = Vec::new();
+        let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
+        for mode in reach.modes() {
+            let most = i64::try_from(left).unwrap_or(i64::MAX);
+            let claim = args![until, mode, now, leased, most];
+            let rows = tx.rows(&CLAIM, claim).await?;
+            left = left.saturating_sub(rows.len());
+            for row in &rows {
+                claimed.push(ClaimedFetch::read(row)?);
+            }
         }
-        let mut claimed = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let word = row.text("reason")?;
-            let reason = Reason::ALL
-                .into_iter()
-                .find(|reason| reason.as_str() == word);
-            claimed.push(ClaimedFetch {
-                id: row.text("id")?,
-                epoch: row.int("epoch")?,
-                reason: reason.ok_or(StoreError::Inconsistent {
-                    column: "fetches.reason",
-                    what: "unknown",
-                })?,
-                account: row.text("account")?,
-                livemode: row.flag("livemode")?,
-                context: row.opt_text("context")?,
-                kind: row.text("kind")?,
-                object: row.text("object")?,
-                event: row.text("event")?,
-                attempts: count(row, "attempts")?,
-                asked_at: row.time("asked_at")?,
-            });
+        if claimed.is_empty() {
+            return Ok(claimed);
         }
         tx.commit().await?;
         Ok(claimed)
+    }
+
+    /// Whether something within `reach` can be asked now, or is being asked.
+    pub(super) async fn any_question_due(&self, reach: Reach) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        for mode in reach.modes() {
+            if self.db.row(&ANY_DUE, args![mode, now]).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Those that are being asked stay with whoever asks them.
+    pub(super) async fn hurry_denied(&self, livemode: Option<bool>) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let mut hurried = 0;
+        let mut tx = self.db.begin().await?;
+        for mode in Reach::of_key(livemode).modes() {
+            hurried += tx.run(&HURRY, args![mode, now]).await?;
+        }
+        tx.commit().await?;
+        Ok(hurried)
     }
 
     pub(super) async fn end_question(
@@ -258,10 +268,10 @@ impl SqlStore {
             .collect()
     }
 
-    /// What the key lacks, where it lacks something.
-    pub(super) async fn denial(&self) -> Result<Option<String>, StoreError> {
-        let row = self.db.row(&DENIED, args![]).await?;
-        row.map_or(Ok(None), |row| row.opt_text("last_error"))
+    /// What the key lacks, each once.
+    pub(super) async fn denials(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.db.rows(&DENIED, args![]).await?;
+        rows.iter().map(|row| row.text("last_error")).collect()
     }
 }
 

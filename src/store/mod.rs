@@ -48,7 +48,7 @@ pub use sql_store::SqlStore;
 pub use telling::{About, TOLD};
 
 use crate::clock::Timestamp;
-use crate::config::CapsConfig;
+use crate::config::{AccessConfig, CapsConfig};
 
 /// What the store needs to know of the configuration.
 #[derive(Debug, Clone)]
@@ -71,8 +71,8 @@ pub struct Policy {
     pub database_timeout: Duration,
     /// Whether there is an application of the business's own that is told what changed.
     pub tells_application: bool,
-    /// How long a customer keeps access while past due.
-    pub access_grace: Duration,
+    /// What access hangs on beside the rows.
+    pub access: AccessConfig,
     /// Which events Stripe can be asked about.
     pub reach: Reach,
 }
@@ -193,6 +193,8 @@ pub trait Store: Send + Sync {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedFetch>, StoreError>;
+    /// Makes due what waits because the key might not ask it, and says how much that was.
+    async fn hurry_fetches(&self, livemode: Option<bool>) -> Result<u64, StoreError>;
     /// Commits what came of a question. An answer that left it open is asked for once more.
     async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError>;
     /// A customer's payment intents, newest first.

@@ -348,6 +348,7 @@ impl SqlStore {
             id: row.text("id")?,
             data: row.json("data")?,
             version: row.int("version")?,
+            tie: row.flag("tie")?,
             beside: Value::Null,
         };
         match object.kind.as_str() {

@@ -9,7 +9,6 @@ use super::inbox::WAKE_LANE;
 use super::records::{ClaimedRun, NewStep, Release, RunInput, Step};
 use super::shown::ObjectRow;
 use super::sql_store::SqlStore;
-use super::standing;
 use crate::clock::{Timestamp, micros};
 
 statements! {
@@ -66,7 +65,7 @@ statements! {
         attempts = attempts + $7 WHERE id = $1 AND status = 'running'";
     /// The leading event is done already when a later run of its occurrence fails, a win-back for example.
     EVENTS_DEAD: "UPDATE events SET status = 'dead', last_error = $2 WHERE occurrence = $1 AND (status = 'applied' OR (status = 'done' AND id = $3))";
-    PAYMENTS: "SELECT account, livemode, kind, id, data, version FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'payment_intent' \
+    PAYMENTS: "SELECT account, livemode, kind, id, data, version, tie FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = 'payment_intent' \
         ORDER BY created DESC, id DESC LIMIT $4";
 }
 
@@ -209,7 +208,7 @@ impl SqlStore {
 
     pub(super) async fn load_input(&self, run: &ClaimedRun) -> Result<RunInput, StoreError> {
         let mut tx = self.db.begin().await?;
-        let (occurrence, standing) = standing::load(&mut tx, &run.occurrence).await?;
+        let (occurrence, standing) = self.standing(&mut tx, &run.occurrence).await?;
         let event_type = tx
             .row(&EVENT_TYPE, args![&run.event])
             .await?
@@ -352,6 +351,7 @@ impl SqlStore {
                     id: row.text("id")?,
                     data: row.json("data")?,
                     version: row.int("version")?,
+                    tie: row.flag("tie")?,
                     beside: serde_json::Value::Null,
                 })
             })

@@ -286,6 +286,8 @@ pub struct ObjectRow {
     pub data: Value,
     /// Counts the changes.
     pub version: i64,
+    /// Two events say different things, and only their ids told them apart.
+    pub tie: bool,
     /// What stands beside the row and is not derived from Stripe: an order's holds, a customer's access.
     pub beside: Value,
 }

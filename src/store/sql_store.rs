@@ -253,6 +253,9 @@ impl Store for SqlStore {
     ) -> Result<Vec<ClaimedFetch>, StoreError> {
         self.claim_questions(livemode, limit, lease).await
     }
+    async fn hurry_fetches(&self, livemode: Option<bool>) -> Result<u64, StoreError> {
+        self.hurry_denied(livemode).await
+    }
     async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError> {
         self.end_question(fetch, end).await
     }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::database::{Transaction, args, statements};
+use super::database::{Row, Transaction, args, statements};
 use super::error::StoreError;
+use super::sql_store::SqlStore;
+use crate::guardrails::derive::access::AccessRow;
 use crate::guardrails::derive::order::Order;
 use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::occurrence::Occurrence;
@@ -21,9 +23,19 @@ statements! {
         WHERE a.account = $1 AND a.livemode = $2 AND a.alias = $3";
     /// Newest first, so that a customer of many years costs no more than one of a few.
     PAID: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4 ORDER BY created DESC LIMIT 100";
-    /// Read past the customer's payments, by the key alone: an entry of the index each.
-    DOUBTS: "SELECT b FROM links WHERE account = $1 AND livemode = $2 AND a = $3 \
-        AND (b LIKE 'dispute/%' OR b LIKE 'early_fraud_warning/%' OR b LIKE 'review/%')";
+    /// Three ranges of the customer's links, and a row each, as the disputes of `derived.rs`.
+    DOUBTS: "SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'dispute/' AND l.b < 'dispute0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'radar.early_fraud_warning' AND o.id = substr(l.b, 21) \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'early_fraud_warning/' AND l.b < 'early_fraud_warning0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'review' AND o.id = substr(l.b, 8) \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'review/' AND l.b < 'review0'",
+        postgres: "SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) COLLATE \"default\" \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'dispute/' AND l.b < 'dispute0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'radar.early_fraud_warning' AND o.id = substr(l.b, 21) COLLATE \"default\" \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'early_fraud_warning/' AND l.b < 'early_fraud_warning0' \
+        UNION ALL SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'review' AND o.id = substr(l.b, 8) COLLATE \"default\" \
+            WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'review/' AND l.b < 'review0'";
     SCHEDULE: "SELECT data FROM schedules WHERE occurrence = $1 LIMIT 1";
 }
 
@@ -61,11 +73,24 @@ async fn find(tx: &mut Transaction, id: &str) -> Result<(Occurrence, Scope), Sto
     Ok((row.json("data")?, scope))
 }
 
-/// An occurrence and the rows that it is about.
-pub(super) async fn load(
+impl SqlStore {
+    /// An occurrence, and how what it is about stands now.
+    pub(super) async fn standing(
+        &self,
+        tx: &mut Transaction,
+        occurrence: &str,
+    ) -> Result<(Occurrence, Standing), StoreError> {
+        let (occurrence, mut standing, access) = load(tx, occurrence).await?;
+        standing.access = access.map(|row| row.at(self.clock.now(), &self.policy.access));
+        Ok((occurrence, standing))
+    }
+}
+
+/// The rows, and the one whose meaning hangs on the time.
+async fn load(
     tx: &mut Transaction,
     occurrence: &str,
-) -> Result<(Occurrence, Standing), StoreError> {
+) -> Result<(Occurrence, Standing, Option<AccessRow>), StoreError> {
     let (occurrence, scope) = find(tx, occurrence).await?;
     let attempted = occurrence
         .attempts
@@ -117,20 +142,17 @@ pub(super) async fn load(
             .await?;
         standing.order = order.map(|row| row.json::<Order>("data")).transpose()?;
     }
+    let mut access = None;
     if let Some(customer) = &occurrence.customer {
-        let access = tx
-            .row(
-                &ROW,
-                args![&scope.account, scope.livemode, "access", customer],
-            )
-            .await?;
-        standing.access = access.map(|row| row.json("data")).transpose()?;
+        let row = args![&scope.account, scope.livemode, "access", customer];
+        let row = tx.row(&ROW, row).await?;
+        access = row.map(|row| row.json("data")).transpose()?;
         standing.has_paid = scope.has_paid(tx, customer).await?;
         standing.doubts = scope.doubts(tx, customer).await?;
     }
     let schedule = tx.row(&SCHEDULE, args![&occurrence.id]).await?;
     standing.schedule = schedule.map(|row| row.json::<Value>("data")).transpose()?;
-    Ok((occurrence, standing))
+    Ok((occurrence, standing, access))
 }
 
 fn named(occurrence: &Occurrence, kind: NodeKind) -> Option<String> {
@@ -171,23 +193,15 @@ impl Scope {
         let rows = tx
             .rows(&DOUBTS, args![&self.account, self.livemode, &customer])
             .await?;
-        let mut doubts = Vec::new();
-        for row in rows {
-            let Ok(node) = row.text("b")?.parse::<Node>() else {
-                return Err(StoreError::Inconsistent {
-                    column: "links.b",
-                    what: "not a node",
-                });
+        let doubt = |row: &Row| {
+            let kind = match Family::parse(&row.text("kind")?) {
+                Some(Family::EarlyFraudWarning) => NodeKind::EarlyFraudWarning,
+                Some(Family::Review) => NodeKind::Review,
+                _ => NodeKind::Dispute,
             };
-            let family = match node.kind {
-                NodeKind::EarlyFraudWarning => Family::EarlyFraudWarning,
-                NodeKind::Review => Family::Review,
-                _ => Family::Dispute,
-            };
-            let found = self.of(tx, family.as_str(), Some(node.id)).await?;
-            doubts.extend(found.map(|(_, row)| (node.kind, row)));
-        }
-        Ok(doubts)
+            Ok((kind, row.json("data")?))
+        };
+        rows.iter().map(doubt).collect()
     }
 
     /// Whether this customer's money ever arrived: only then the address is known to be theirs.

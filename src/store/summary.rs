@@ -58,7 +58,8 @@ impl SqlStore {
         let unapplied = ["pending", "retrying"]
             .iter()
             .any(|status| census.events.contains_key(*status));
-        census.idle = !unapplied && census.runs.is_empty() && due == 0;
+        let asks = self.any_question_due(self.policy.reach).await?;
+        census.idle = !unapplied && census.runs.is_empty() && due == 0 && !asks;
         Ok(census)
     }
 

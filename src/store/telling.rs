@@ -256,7 +256,7 @@ impl SqlStore {
             return Ok(None);
         };
         let access: Access = row.json("data")?;
-        Ok(access.grace_end(self.policy.access_grace))
+        Ok(access.grace_end(self.policy.access.past_due_grace))
     }
 
     /// Counts a change of an order that stands beside its row, a hold, and tells of it. `order` may be any of its names.

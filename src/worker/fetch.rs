@@ -44,6 +44,10 @@ impl Worker {
         let Some(api) = &self.api else {
             return Ok(0);
         };
+        // Whoever starts may have another key, or the same one and another leave.
+        self.has_hurried
+            .get_or_try_init(async || self.store.hurry_fetches(api.livemode()).await)
+            .await?;
         // The lease begins after this moment, never before it.
         let claimed_at = self.clock.now();
         let fetches = self
@@ -89,7 +93,7 @@ impl Worker {
                 tracing::warn!(fetch.id = %fetch.id, event.id = %fetch.event, error, "a question to Stripe is given up; state stays as the events say it");
             }
             FetchEnd::Denied { error, .. } => {
-                tracing::error!(fetch.reason = fetch.reason.as_str(), fetch.kind = %fetch.kind, error, "nothing of this kind is asked for an hour");
+                tracing::error!(fetch.reason = fetch.reason.as_str(), fetch.kind = %fetch.kind, error, "nothing of this kind is asked for an hour, or until `serve` is started anew");
             }
             FetchEnd::Done | FetchEnd::Gone | FetchEnd::Again { .. } => {
                 tracing::debug!(fetch.id = %fetch.id, outcome = word, ?asked, "Stripe was asked");

@@ -15,6 +15,7 @@ mod prepare;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 pub use decide::Deciding;
@@ -79,6 +80,8 @@ pub struct Worker {
     doorbell: Doorbell,
     /// Who may be asked what events leave open.
     api: Option<StripeApi>,
+    /// What waited for a leave when this worker began was made due.
+    has_hurried: OnceCell<u64>,
 }
 
 /// The longest pause after a look that failed: nobody rings again for what it did not find.
@@ -103,6 +106,7 @@ impl Worker {
             pace,
             doorbell,
             api: None,
+            has_hurried: OnceCell::new(),
         }
     }
 

@@ -187,11 +187,11 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         ),
         missed_events(clock.now(), key_mode(config), backfills),
     ]);
-    if let Some(denied) = denied {
+    if !denied.is_empty() {
         findings.push(Finding::warning(
             "questions to Stripe",
-            format!("some are refused: {denied}"),
-            "once the key may, they are asked again within the hour",
+            format!("some are refused: {}", denied.join("; ")),
+            "once the key may, they are asked again within the hour, and at once when `serve` is started anew",
         ));
     }
     if config.app.webhook_url.is_some() {

@@ -167,15 +167,17 @@ impl Rank {
 
 /// Orders snapshots that nothing else tells apart by following `previous_attributes` from the row so far.
 ///
-/// Where the chain breaks off, the event id decides and the row is marked as a tie, unless the events agree.
+/// Where the chain breaks off, the events are asked about each other. Where that does not help, the event id decides and the
+/// row is marked as a tie, unless the events agree.
 fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'a Snapshot> {
     let mut ordered: Vec<&Snapshot> = Vec::with_capacity(rest.len());
     let mut row = projection.row.clone();
-    while rest.len() > 1 {
+    // A row of which nothing is known yet is in no state that could be followed.
+    while rest.len() > 1 && !row.is_empty() {
         let next: Vec<usize> = rest
             .iter()
             .enumerate()
-            .filter(|(_, s)| s.previous.iter().next().is_some() && follows(&row, &s.previous))
+            .filter(|(_, s)| !s.previous.is_empty() && follows(&row, &s.previous))
             .map(|(at, _)| at)
             .collect();
         let [only] = next.as_slice() else { break };
@@ -187,8 +189,64 @@ fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'
     }
     // Where a later second settles everything, an earlier tie is forgotten.
     projection.tie = contradict(&rest);
+    if let Some(order) = projection.tie.then(|| only_order(&rest)).flatten() {
+        projection.tie = false;
+        rest = order;
+    }
     ordered.extend(rest);
     ordered
+}
+
+/// More events of one object in one second are not tried in every order.
+const MOST_STEPS: usize = 6;
+
+/// The one order in which each of these can have come after the one before it; nothing where there are several, or none.
+/// The bodies of one event, which stand together, are one step.
+fn only_order<'a>(snapshots: &[&'a Snapshot]) -> Option<Vec<&'a Snapshot>> {
+    let steps: Vec<&[&Snapshot]> = snapshots.chunk_by(|a, b| a.event == b.event).collect();
+    if steps.len() > MOST_STEPS {
+        return None;
+    }
+    let mut orders = Vec::new();
+    try_orders(&mut Vec::new(), &steps, &mut orders);
+    match orders.as_slice() {
+        [only] => Some(only.concat()),
+        _ => None,
+    }
+}
+
+/// Goes on from `path` in every possible way, until it is known whether there is more than one.
+fn try_orders<'s, 'a>(
+    path: &mut Vec<&'s [&'a Snapshot]>,
+    left: &[&'s [&'a Snapshot]],
+    orders: &mut Vec<Vec<&'s [&'a Snapshot]>>,
+) {
+    if left.is_empty() {
+        orders.push(path.clone());
+    }
+    for (at, step) in left.iter().enumerate() {
+        let newest = |step: &[&'a Snapshot]| step.last().copied();
+        let fits = match (path.last().and_then(|step| newest(step)), newest(step)) {
+            (Some(before), Some(after)) => comes_after(after, before),
+            (before, _) => before.is_none(),
+        };
+        if fits && orders.len() < 2 {
+            let mut others = left.to_vec();
+            others.remove(at);
+            path.push(step);
+            try_orders(path, &others, orders);
+            path.pop();
+        }
+    }
+}
+
+/// Whether an event can be the next after another: what it changed was as the other says, and so is what it did not change.
+fn comes_after(after: &Snapshot, before: &Snapshot) -> bool {
+    let is_unchanged = |field: &str| after.previous.get(field).is_none();
+    let mut rest = after.fields.iter().filter(|(field, _)| is_unchanged(field));
+    !after.previous.is_empty()
+        && follows(&before.fields, &after.previous)
+        && rest.all(|(field, value)| before.fields.get(field).is_none_or(|known| known == value))
 }
 
 /// Whether two events say different things of one field.

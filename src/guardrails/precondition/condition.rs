@@ -1,7 +1,6 @@
 //! How the facts of the stop conditions are read from current rows. What is not known is not so.
 
 use super::Standing;
-use crate::guardrails::derive::access::Access;
 use crate::guardrails::derive::order::OrderStatus;
 use crate::guardrails::mandatory::facts::is_inquiry;
 use crate::stripe::links::NodeKind;
@@ -27,7 +26,7 @@ pub(super) enum Test {
     Left(Thing, &'static [&'static str]),
     /// The order is settled, by another payment: paid or authorized, whatever came after.
     OrderPaid,
-    /// The customer has access by a subscription.
+    /// The customer has access by a subscription, in its grace at the most: one that was let go unpaid is no return.
     Back,
     /// The payment's charge was refunded in full.
     Refunded,
@@ -93,12 +92,12 @@ impl Test {
                 );
                 (!unpaid).then(|| format!("order {} was paid by another payment", order.id))
             }
-            Self::Back => match standing.access.as_ref()? {
-                Access::Granted { subscription, .. } | Access::Grace { subscription, .. } => Some(
-                    format!("the customer is back with subscription {subscription}"),
-                ),
-                Access::Denied { .. } => None,
-            },
+            Self::Back => {
+                let access = standing.access.as_ref()?;
+                access
+                    .granted
+                    .then(|| format!("the customer is back: {}", access.reason))
+            }
             Self::Refunded => {
                 let (id, charge) = standing.charge.as_ref()?;
                 (charge.flag("refunded") == Some(true))

@@ -1,9 +1,13 @@
 mod doubts;
 mod recovered;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clock::Timestamp;
+use crate::guardrails::derive::access::Access;
 use crate::guardrails::derive::order::OrderStatus;
 
 fn row(fields: Value) -> (String, View) {
@@ -230,22 +234,23 @@ fn an_order_paid_otherwise_needs_no_mail_about_the_other_payment() {
 
 #[test]
 fn a_customer_who_is_back_is_not_invited_back() {
-    let with = |access| Standing {
-        access: Some(access),
-        ..Standing::default()
-    };
-    let back = with(Access::Grace {
+    let access = Access::Grace {
         subscription: "sub_2".to_owned(),
         since: 0,
-    });
+    };
+    let grace = Duration::from_hours(24);
+    let at = |seconds| Standing {
+        access: Some(access.at(Timestamp::from_seconds(seconds), grace)),
+        ..Standing::default()
+    };
     assert_eq!(
-        fallen(Purpose::WinbackDue, &back).as_deref(),
-        Some("the customer is back with subscription sub_2")
+        fallen(Purpose::WinbackDue, &at(86_399)).as_deref(),
+        Some(
+            "the customer is back: subscription sub_2 is past due, in grace until 1970-01-02T00:00:00Z"
+        )
     );
-    let gone = with(Access::Denied {
-        reason: "no subscription".to_owned(),
-    });
-    assert_eq!(fallen(Purpose::WinbackDue, &gone), None);
+    // Nothing is written when a grace ends: the row says the same for ever.
+    assert_eq!(fallen(Purpose::WinbackDue, &at(86_400)), None);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn row(kind: &str, id: &str, data: Value, beside: Value) -> ObjectRow {
         id: id.to_owned(),
         data,
         version: 1,
+        tie: false,
         beside,
     }
 }
@@ -44,6 +45,8 @@ fn a_customer_in_grace() {
       "id": "cus_1",
       "account": "self",
       "livemode": false,
+      "tie": false,
+      "incomplete": [],
       "email": "a@example.com",
       "name": null,
       "deleted": false,
@@ -76,13 +79,20 @@ fn access_that_is_unknown_or_unreadable_is_denied() {
 
 #[test]
 fn a_subscription_and_an_invoice_have_iso_times_and_no_missing_fields() {
-    let data = json!({"status": "active", "plan": "price_1", "current_period_end": 1_767_225_600, "product": "prod_1"});
-    assert_json_snapshot!(object(&row("subscription", "sub_1", data, Value::Null), NOW, POLICY), @r#"
+    let data = json!({"status": "active", "plan": "price_1", "current_period_end": 1_767_225_600, "product": "prod_1",
+        "items_incomplete": true});
+    let mut open = row("subscription", "sub_1", data, Value::Null);
+    open.tie = true;
+    assert_json_snapshot!(object(&open, NOW, POLICY), @r#"
     {
       "object": "subscription",
       "id": "sub_1",
       "account": "self",
       "livemode": false,
+      "tie": true,
+      "incomplete": [
+        "items"
+      ],
       "customer": null,
       "status": "active",
       "plan": "price_1",
@@ -98,6 +108,8 @@ fn a_subscription_and_an_invoice_have_iso_times_and_no_missing_fields() {
       "id": "in_1",
       "account": "self",
       "livemode": false,
+      "tie": false,
+      "incomplete": [],
       "customer": "cus_1",
       "subscription": null,
       "status": "open",
@@ -161,6 +173,8 @@ fn a_dispute_says_until_when_it_can_be_answered() {
       "id": "dp_1",
       "account": "self",
       "livemode": false,
+      "tie": false,
+      "incomplete": [],
       "charge": "ch_1",
       "payment_intent": null,
       "status": "needs_response",

@@ -44,6 +44,7 @@ fn row(kind: &str, id: &str, account: &str, livemode: bool) -> ObjectRow {
         id: id.to_owned(),
         data: json!({"email": format!("{account}@example.com")}),
         version: 1,
+        tie: false,
         beside: Value::Null,
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn asks(
     if row.is_some_and(|row| is_cut_short(work.family, row)) {
         asked.push(Reason::List);
     }
-    if can_be_asked && lacks_its_link(work, graph, subscribes) {
+    if can_be_asked && !costs_nothing(work, row) && lacks_its_link(work, graph, subscribes) {
         asked.push(Reason::Links);
     }
     asked
@@ -50,6 +50,12 @@ fn lacks_its_link(work: &Work, graph: &Graph, subscribes: bool) -> bool {
     work.facts.iter().any(|fact| tells(fact.kind))
         && !work.snapshots.iter().any(|one| is_said(&one.fields))
         && !reaches(graph, node, other)
+}
+
+/// An invoice over nothing is paid without a payment, so there is none to ask for: one whose total is zero, that a balance
+/// pays, or that is smaller than what can be charged (docs.stripe.com/api/invoices/object#invoice_object-amount_due).
+fn costs_nothing(work: &Work, row: Option<&View>) -> bool {
+    work.family == Family::Invoice && row.and_then(|row| row.int("amount_due")) == Some(0)
 }
 
 fn reaches(graph: &Graph, node: &Node, kind: NodeKind) -> bool {

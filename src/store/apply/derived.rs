@@ -16,9 +16,12 @@ use crate::stripe::view::{Family, View};
 
 statements! {
     OF_CUSTOMER: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4";
-    /// Past the customer's payments, by the key alone: an entry of the index each. What links them is in `graph.rs`.
+    /// A range of the customer's links, and a row each. What links them is in `graph.rs`. PostgreSQL finds an id by its index
+    /// only under the index's own collation, which is not that of `b`.
     DISPUTES: "SELECT o.id, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) \
-        WHERE l.account = $1 AND l.livemode = $2 AND l.a = 'customer/' || $3 AND l.b LIKE 'dispute/%'";
+        WHERE l.account = $1 AND l.livemode = $2 AND l.a = 'customer/' || $3 AND l.b >= 'dispute/' AND l.b < 'dispute0'",
+        postgres: "SELECT o.id, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) COLLATE \"default\" \
+        WHERE l.account = $1 AND l.livemode = $2 AND l.a = 'customer/' || $3 AND l.b >= 'dispute/' AND l.b < 'dispute0'";
     ALIASED: "SELECT DISTINCT order_id FROM order_aliases WHERE account = $1 AND livemode = $2 AND alias IN (SELECT value FROM json_each($3))";
     DROP_ALIASES: "DELETE FROM order_aliases WHERE account = $1 AND livemode = $2 AND order_id = $3";
     PUT_ALIAS: "INSERT INTO order_aliases (account, livemode, alias, order_id) VALUES ($1, $2, $3, $4) \

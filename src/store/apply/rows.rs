@@ -30,7 +30,8 @@ statements! {
         WHERE (objects.data, objects.created, objects.tie) <> (excluded.data, excluded.created, excluded.tie) OR objects.customer IS DISTINCT FROM excluded.customer \
             OR objects.newest < excluded.newest RETURNING version";
     /// Asked of the links, because they only grow: a row may name another customer tomorrow, and who once subscribed did.
-    SUBSCRIBES: "SELECT 1 AS one FROM links WHERE account = $1 AND livemode = $2 AND a = 'customer/' || $3 AND b LIKE 'subscription/%' LIMIT 1";
+    /// The links to one kind of node are a range of the key: `0` follows on `/`. `LIKE` would read all of the customer's.
+    SUBSCRIBES: "SELECT 1 AS one FROM links WHERE account = $1 AND livemode = $2 AND a = 'customer/' || $3 AND b >= 'subscription/' AND b < 'subscription0' LIMIT 1";
     CHANGE: "INSERT INTO changes (event, entity, object, field, from_value, to_value, rule, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::store::database::Row;
+use crate::store::error::StoreError;
+use crate::store::shown::rows::count;
 
 /// Why Stripe is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,6 +61,11 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// What a key reaches that is for this mode, or does not say for which.
+    pub fn of_key(livemode: Option<bool>) -> Self {
+        livemode.map_or(Self::Either, Self::Mode)
+    }
+
     /// Whether events of this mode are within it.
     pub fn covers(self, livemode: bool) -> bool {
         match self {
@@ -65,6 +73,13 @@ impl Reach {
             Self::Mode(mode) => mode == livemode,
             Self::Either => true,
         }
+    }
+
+    /// The modes within it, the one with money first.
+    pub(in crate::store) fn modes(self) -> impl Iterator<Item = bool> {
+        [true, false]
+            .into_iter()
+            .filter(move |mode| self.covers(*mode))
     }
 }
 
@@ -93,6 +108,31 @@ pub struct ClaimedFetch {
     pub attempts: u32,
     /// When the question came up.
     pub asked_at: Timestamp,
+}
+
+impl ClaimedFetch {
+    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
+        let word = row.text("reason")?;
+        let reason = Reason::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == word);
+        Ok(Self {
+            id: row.text("id")?,
+            epoch: row.int("epoch")?,
+            reason: reason.ok_or(StoreError::Inconsistent {
+                column: "fetches.reason",
+                what: "unknown",
+            })?,
+            account: row.text("account")?,
+            livemode: row.flag("livemode")?,
+            context: row.opt_text("context")?,
+            kind: row.text("kind")?,
+            object: row.text("object")?,
+            event: row.text("event")?,
+            attempts: count(row, "attempts")?,
+            asked_at: row.time("asked_at")?,
+        })
+    }
 }
 
 /// What came of a question.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::permission::in_dashboard;
 use crate::stripe::text::clip;
 
 /// Why Stripe did not answer what was asked.
@@ -144,14 +145,18 @@ pub enum SetupError {
 
 fn denied(status: u16, permission: Option<&str>) -> String {
     match (status, permission) {
-        (_, Some(permission)) => format!(
-            "the API key lacks the permission {permission}: give it to the restricted key at Dashboard > Developers > API keys"
-        ),
+        (_, Some(permission)) => {
+            let row = in_dashboard(permission).map(|row| format!(" (\"{row}\")"));
+            format!(
+                "the API key lacks the permission {permission}{}: give it to the restricted key at Dashboard > Developers > API keys",
+                row.unwrap_or_default()
+            )
+        }
         (401, None) => {
             "Stripe does not know the API key: check STRIPE_SECRET_KEY, and whether the key was rolled".to_owned()
         }
         (_, None) => format!(
-            "the API key may not do this ({status}): check its permissions, and whether the account is still connected"
+            "the API key may not do this ({status}): check its permissions (docs.stripe.com/keys/permissions-reference says what each request needs), and whether the account is still connected"
         ),
     }
 }

@@ -9,6 +9,7 @@ mod answer;
 mod error;
 mod pages;
 mod path;
+mod permission;
 #[cfg(test)]
 mod tests;
 

@@ -202,7 +202,7 @@ async fn refusals_name_what_is_missing_and_no_key() {
     .await;
     assert_eq!(
         error.to_string(),
-        "the API key lacks the permission rak_event_read: give it to the restricted key at Dashboard > Developers > API keys"
+        "the API key lacks the permission rak_event_read (\"Events: Read\"): give it to the restricted key at Dashboard > Developers > API keys"
     );
     let error = refusal(
         401,

@@ -49,7 +49,8 @@ struct Asking<'a> {
 /// An object as Stripe answered it, with what belongs to it.
 struct Answer {
     object: Value,
-    date: Timestamp,
+    /// When it was given, by Stripe's clock.
+    date: Option<Timestamp>,
     version: Option<String>,
     /// Items of its lists that have rows of their own.
     members: Vec<(Family, Value)>,
@@ -88,6 +89,7 @@ impl Worker {
             version,
             members,
         } = answer;
+        let date = date.unwrap_or(asking.now);
         for (family, member) in members {
             self.take_in(fetch, family, member, (date, version.as_deref()))
                 .await?;
@@ -181,7 +183,7 @@ impl Asking<'_> {
             // What no path leads to is made of its lists alone.
             None => Answer {
                 object: json!({ "object": family.as_str(), "id": id, "customer": id }),
-                date: self.now,
+                date: None,
                 version: None,
                 members: Vec::new(),
             },
@@ -209,8 +211,8 @@ impl Asking<'_> {
         let mut pages = self.api.pages(&path, by_object.as_slice(), self.scope);
         let mut items = Vec::new();
         while let Some(page) = pages.next().await? {
-            // Together they are known as of the first of them.
-            answer.date = page.date.map_or(answer.date, |date| date.min(answer.date));
+            // Together they are known as of the first of them, whatever the time is here.
+            answer.date = answer.date.or(page.date);
             answer.version = answer.version.take().or(page.version);
             items.extend(page.items);
         }
@@ -262,7 +264,7 @@ impl Asking<'_> {
         }
         Ok(Answer {
             object: fetched.body,
-            date: fetched.date.unwrap_or(self.now),
+            date: fetched.date,
             version: fetched.version,
             members: Vec::new(),
         })

@@ -79,6 +79,7 @@ verbs! {
     settle_message(message: &ClaimedMessage, outcome: &SendOutcome) -> ();
     resolve_message(id: &str, resolution: Resolution) -> Resolved;
     claim_fetches(livemode: Option<bool>, limit: u32, lease: Duration) -> Vec<ClaimedFetch>;
+    hurry_fetches(livemode: Option<bool>) -> u64;
     end_fetch(fetch: &ClaimedFetch, end: &FetchEnd) -> ();
     payment_history(account: &str, livemode: bool, customer: &str, limit: u32) -> Vec<ObjectRow>;
     retry_event(id: &str) -> Retried;

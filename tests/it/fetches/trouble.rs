@@ -1,11 +1,13 @@
 //! Stripe does not answer, or may not be asked, or is asked on somebody's behalf.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use billhook::agent::rules::Rules;
 use billhook::store::Store as _;
 use serde_json::{Value, json};
 
-use super::{asking, items, only_question, questions, subscription, tied, with_key};
+use super::{KEY, asking, items, only_question, questions, subscription, tied, with_key};
 use crate::support::app::{START, TestApp, event};
 use crate::support::stripe_api::{StripeServer, Trouble};
 
@@ -34,7 +36,8 @@ async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
     assert!(error.contains("rak_subscription_read"), "{error}");
     assert_eq!(metrics(&app).await, "{\"denied\": 1}");
     let examined = app.store().examine().await.unwrap();
-    assert_eq!(examined.denied.as_deref(), Some(error.as_str()));
+    assert_eq!(examined.denied, [error.as_str()]);
+    assert!(error.contains("\"Subscriptions: Read\""), "{error}");
 
     // Another object of the kind waits with it, unasked.
     for (id, status) in [("evt_3", "active"), ("evt_4", "unpaid")] {
@@ -54,6 +57,41 @@ async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
     assert_eq!(only_question(&app, "evt_1").await.status, "done");
     assert_eq!(only_question(&app, "evt_3").await.status, "gone");
     assert_eq!(metrics(&app).await, "{}");
+}
+
+#[tokio::test]
+async fn whoever_starts_anew_asks_at_once_what_waited_for_a_permission() {
+    let stripe = StripeServer::start(START + 5).await;
+    stripe
+        .shelf()
+        .put(None, subscription("active", &items(&["si_1"], false)));
+    stripe
+        .shelf()
+        .forbid("/v1/subscriptions", "rak_subscription_read");
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("billhook.db").display());
+    let base = stripe.url();
+    let start = async || {
+        let settings = [
+            ("STRIPE_SECRET_KEY", KEY),
+            ("STRIPE_API_BASE", base.as_str()),
+            ("DATABASE_URL", database.as_str()),
+        ];
+        TestApp::with(&settings, Arc::new(Rules)).await
+    };
+    let app = start().await;
+    for event in tied() {
+        app.deliver(&event).await;
+    }
+    app.settle().await;
+    stripe.shelf().allow("/v1/subscriptions");
+    app.clock.advance(Duration::from_mins(30));
+    app.drain().await;
+    assert_eq!(only_question(&app, "evt_1").await.status, "denied");
+    assert_eq!(stripe.asked().len(), 1);
+    let again = start().await;
+    again.drain().await;
+    assert_eq!(only_question(&again, "evt_1").await.status, "done");
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use billhook::clock::{SystemClock, Timestamp};
-use billhook::config::{AccessConfig, OnLostDispute};
 use billhook::http::shapes;
 use billhook::outbox::{AppWebhook, Telling, Way};
 use billhook::store::{Channel, ObjectFilter, ObjectRow, Page, Policy, SqlStore, Store, TOLD};
@@ -34,11 +33,7 @@ async fn telling_store(bench: &Bench) -> Arc<SqlStore> {
 }
 
 fn shape(row: &ObjectRow, now: Timestamp) -> Value {
-    let access = AccessConfig {
-        past_due_grace: policy().access_grace,
-        on_lost_dispute: OnLostDispute::Keep,
-    };
-    shapes::object(row, now, &access)
+    shapes::object(row, now, &policy().access)
 }
 
 /// The way to a receiver. It verifies by the real time, so the real time is signed.

@@ -15,6 +15,7 @@ on_both!(
     what_is_asked_again_fences_whoever_asks,
     a_key_claims_questions_of_its_mode,
     what_may_not_be_asked_waits_as_a_kind,
+    what_can_be_asked_now_keeps_from_being_idle,
     without_a_key_nothing_is_put_down,
 );
 
@@ -165,6 +166,14 @@ async fn what_may_not_be_asked_waits_as_a_kind(bench: Bench) {
     apply(&store, &bench, &cut_short("evt_9", "sub_9", 0)).await;
     assert_eq!(statuses(&store, "evt_9").await, ["denied"]);
     assert!(claim(&store).await.is_empty());
+    // Whoever starts with a key of the mode asks at once.
+    for (mode, hurried) in [(false, 0), (true, 4), (true, 0)] {
+        assert_eq!(store.hurry_fetches(Some(mode)).await.unwrap(), hurried);
+    }
+    let due = claim(&store).await;
+    assert_eq!(due.len(), 4);
+    store.end_fetch(&due[0], &denied).await.unwrap();
+    assert!(claim(&store).await.is_empty());
     bench.clock.advance(Duration::from_hours(1));
     let due = claim(&store).await;
     assert_eq!(due.len(), 4);
@@ -173,6 +182,27 @@ async fn what_may_not_be_asked_waits_as_a_kind(bench: Bench) {
     }
     apply(&store, &bench, &cut_short("evt_10", "sub_10", 0)).await;
     assert_eq!(statuses(&store, "evt_10").await, ["pending"]);
+}
+
+async fn what_can_be_asked_now_keeps_from_being_idle(bench: Bench) {
+    let store = process(&bench, Reach::Mode(true)).await;
+    let other = process(&bench, Reach::Mode(false)).await;
+    apply(&store, &bench, &cut_short("evt_1", "sub_1", 0)).await;
+    let idle = async || {
+        let (mine, theirs) = (store.census().await.unwrap(), other.census().await.unwrap());
+        (mine.idle, theirs.idle)
+    };
+    assert_eq!(idle().await, (false, true));
+    let asked = claim(&store).await.remove(0);
+    assert_eq!(idle().await, (false, true), "it is being asked");
+    let again = FetchEnd::Again {
+        at: bench.now().plus(Duration::from_mins(1)),
+        error: "Stripe is away".to_owned(),
+    };
+    store.end_fetch(&asked, &again).await.unwrap();
+    assert_eq!(idle().await, (true, true));
+    bench.clock.advance(Duration::from_mins(1));
+    assert_eq!(idle().await, (false, true));
 }
 
 async fn without_a_key_nothing_is_put_down(bench: Bench) {

@@ -7,14 +7,15 @@ use serde_json::json;
 
 use super::queued::{Wanted, claim, done, go, queue, run_of, shown};
 use super::{LONG, apply, paid};
-use crate::support::bench::Bench;
-use crate::support::fixture::{Customer, Told, delivery};
+use crate::support::bench::{Bench, policy};
+use crate::support::fixture::{Customer, Subscription, Told, delivery};
 
 on_both!(
     a_recovered_payment_ends_its_mail_and_its_notice,
     a_deleted_customer_ends_the_mail_and_not_the_notice,
-    a_dispute_ends_the_mail_of_its_customer_and_of_nobody_else,
+    a_doubt_ends_the_mail_of_its_customer_and_of_nobody_else,
     a_run_that_lost_its_reason_writes_nothing,
+    access_is_asked_for_at_the_moment,
     an_address_shared_with_one_who_paid_still_waits,
 );
 
@@ -69,12 +70,17 @@ async fn a_deleted_customer_ends_the_mail_and_not_the_notice(bench: Bench) {
     assert_eq!(shown(&bench.store, "pi_2").await.status, "sent");
 }
 
-/// A dispute names no customer: its charge does, which may be known before or after.
-async fn a_dispute_ends_the_mail_of_its_customer_and_of_nobody_else(bench: Bench) {
+/// A dispute, a warning and a review name no customer: its charge does, which may be known before or after.
+async fn a_doubt_ends_the_mail_of_its_customer_and_of_nobody_else(bench: Bench) {
     for customer in ["cus_1", "cus_2", "cus_3"] {
         let intent = format!("pi_{customer}");
         let address = format!("{customer}@example.com");
         let mail = Wanted::failure(customer, &intent, &address);
+        queue(&bench, &mail).await;
+    }
+    for (customer, intent) in [("cus_4", "pi_cus_4"), ("cus_5", "pi_cus_5")] {
+        let address = format!("{customer}@example.com");
+        let mail = Wanted::failure(customer, intent, &address);
         queue(&bench, &mail).await;
     }
     let charge = |id: &str, customer: &str| json!({ "id": id, "object": "charge", "customer": customer, "status": "succeeded" });
@@ -84,6 +90,16 @@ async fn a_dispute_ends_the_mail_of_its_customer_and_of_nobody_else(bench: Bench
         ("charge.dispute.updated", dispute("dp_a", "ch_a")),
         ("charge.dispute.updated", dispute("dp_b", "ch_b")),
         ("charge.succeeded", charge("ch_b", "cus_2")),
+        ("charge.succeeded", charge("ch_d", "cus_4")),
+        (
+            "radar.early_fraud_warning.created",
+            json!({ "id": "issfr_d", "object": "radar.early_fraud_warning", "charge": "ch_d", "actionable": true }),
+        ),
+        (
+            "review.opened",
+            json!({ "id": "prv_e", "object": "review", "charge": "ch_e", "open": true }),
+        ),
+        ("charge.succeeded", charge("ch_e", "cus_5")),
     ];
     for (at, (kind, object)) in story.iter().enumerate() {
         let event = json!({ "id": format!("evt_story_{at}"), "object": "event", "type": kind, "livemode": true,
@@ -96,10 +112,14 @@ async fn a_dispute_ends_the_mail_of_its_customer_and_of_nobody_else(bench: Bench
     }
     assert_eq!(go(&bench.store).await, 1);
     let said = Some("a payment of the customer is disputed: under_review");
+    let warned = Some("a card issuer warns of a payment of the customer");
+    let reviewed = Some("a payment of the customer is under review");
     for (intent, status, reason) in [
         ("pi_cus_1", "suppressed", said),
         ("pi_cus_2", "suppressed", said),
         ("pi_cus_3", "sent", None),
+        ("pi_cus_4", "suppressed", warned),
+        ("pi_cus_5", "suppressed", reviewed),
     ] {
         let message = shown(&bench.store, intent).await;
         assert_eq!(
@@ -123,6 +143,29 @@ async fn a_run_that_lost_its_reason_writes_nothing(bench: Bench) {
         (run.status.as_str(), run.reason.as_deref()),
         ("skipped", Some("the payment is succeeded now"))
     );
+}
+
+/// A row goes on saying `past_due` when its grace has ended: nothing is written then.
+async fn access_is_asked_for_at_the_moment(bench: Bench) {
+    let object = Subscription {
+        id: "sub_1".into(),
+        customer: "cus_1".into(),
+        status: "past_due",
+        created: bench.now().seconds(),
+        ..Subscription::default()
+    };
+    let run = run_of(&bench, "cus_1", "pi_1").await;
+    let now = bench.now().seconds();
+    let kind = "customer.subscription.updated";
+    apply(&bench, &[Told::new("evt_sub", kind, now, object)]).await;
+    for (after, granted) in [
+        (Duration::ZERO, true),
+        (policy().access.past_due_grace, false),
+    ] {
+        bench.clock.advance(after);
+        let standing = bench.store.load_run(&run).await.unwrap().standing;
+        assert_eq!(standing.access.unwrap().granted, granted, "{after:?}");
+    }
 }
 
 /// Who types a stranger's address into a checkout is another customer than the one whose address it is: that this one

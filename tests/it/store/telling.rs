@@ -230,9 +230,9 @@ async fn the_end_of_a_grace_is_told(bench: Bench) {
     apply(&bench, &store, &[subscription("past_due", 0)]).await;
     let told = go(&store).await;
     assert!(told.contains(&named("access/cus_1", 1)), "{told:?}");
-    bench.clock.advance(policy().access_grace / 2);
+    bench.clock.advance(policy().access.past_due_grace / 2);
     assert!(go(&store).await.is_empty());
-    bench.clock.advance(policy().access_grace / 2);
+    bench.clock.advance(policy().access.past_due_grace / 2);
     assert_eq!(go(&store).await, [named("access/cus_1", 2)]);
     assert_eq!(
         about(&bench, "access/cus_1").await,
@@ -250,7 +250,7 @@ async fn a_grace_that_ended_otherwise_is_not_told_twice(bench: Bench) {
     apply(&bench, &store, &[subscription("active", 60)]).await;
     let told = go(&store).await;
     assert!(told.contains(&named("access/cus_1", 2)), "{told:?}");
-    bench.clock.advance(policy().access_grace);
+    bench.clock.advance(policy().access.past_due_grace);
     assert!(go(&store).await.is_empty());
     let in_time = messages(&bench).await.into_iter();
     let in_time: Vec<_> = in_time
@@ -264,12 +264,12 @@ async fn a_longer_grace_is_waited_for(bench: Bench) {
     let store = telling(&bench).await;
     apply(&bench, &store, &[subscription("past_due", 0)]).await;
     go(&store).await;
-    let grace = policy().access_grace;
-    let patient = Policy {
+    let grace = policy().access.past_due_grace;
+    let mut patient = Policy {
         tells_application: true,
-        access_grace: grace + Duration::from_hours(24),
         ..policy()
     };
+    patient.access.past_due_grace += Duration::from_hours(24);
     let patient = bench.process_with(patient).await;
     bench.clock.advance(grace);
     assert!(go(&patient).await.is_empty());
@@ -366,7 +366,9 @@ async fn everything_can_be_told_again(bench: Bench) {
     assert_eq!(go(&store).await, all);
     assert_eq!(ids(messages(&bench).await), before, "under the same ids");
     // Nobody was there when the grace ended, nor for long after.
-    bench.clock.advance(policy().access_grace + policy().expire);
+    bench
+        .clock
+        .advance(policy().access.past_due_grace + policy().expire);
     store.expire_messages(100).await.unwrap();
     assert!(go(&store).await.is_empty());
     resend(&store).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billhook::clock::{Clock, ManualClock, Timestamp};
-use billhook::config::CapsConfig;
+use billhook::config::{AccessConfig, CapsConfig, OnLostDispute};
 use billhook::ids::{CountedIds, IdSource, TimeSortedIds};
 use billhook::store::{Policy, Reach, SqlStore};
 use tempfile::TempDir;
@@ -30,7 +30,10 @@ pub(crate) fn policy() -> Policy {
         decide_by: Duration::from_hours(1),
         database_timeout: Duration::from_secs(10),
         tells_application: false,
-        access_grace: Duration::from_hours(7 * 24),
+        access: AccessConfig {
+            past_due_grace: Duration::from_hours(7 * 24),
+            on_lost_dispute: OnLostDispute::Keep,
+        },
         reach: Reach::Nothing,
     }
 }

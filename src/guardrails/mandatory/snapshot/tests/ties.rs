@@ -1,8 +1,8 @@
 //! What is a tie, and what is only told in another shape.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{NONE, row, snapshot};
+use super::{NONE, Snapshot, row, snapshot, status};
 
 #[test]
 fn what_only_one_of_two_events_says_is_no_tie() {
@@ -45,4 +45,74 @@ fn two_bodies_of_one_event_are_no_tie() {
         &NONE,
     );
     assert!(row(&[old, other]).1);
+}
+
+/// An update of a subscription within one second that nothing is known before.
+fn update(id: &str, fields: &Value, previous: &Value) -> Snapshot {
+    snapshot(id, "customer.subscription.updated", 5, fields, previous)
+}
+
+#[test]
+fn two_changes_are_put_in_order_by_each_other_where_nothing_was_known_before() {
+    let first = update(
+        "evt_9",
+        &json!({"status": "active"}),
+        &json!({"status": "trialing"}),
+    );
+    let second = update(
+        "evt_1",
+        &json!({"status": "past_due"}),
+        &json!({"status": "active"}),
+    );
+    assert_eq!(status(&[first.clone(), second.clone()]), "past_due");
+    // Two bodies of one event are one change, in whatever versions they are.
+    let mut newer = first.clone();
+    newer.api_version = "2025-09-30.clover".to_owned();
+    assert_eq!(status(&[first.clone(), newer, second]), "past_due");
+    // What was null before follows on nothing, where nothing is known.
+    let ends = update(
+        "evt_1",
+        &json!({"status": "active", "cancel_at": 9}),
+        &json!({"cancel_at": null}),
+    );
+    let starts = update(
+        "evt_9",
+        &json!({"status": "active", "cancel_at": null}),
+        &json!({"status": "trialing"}),
+    );
+    let (fields, tie) = row(&[ends, starts]);
+    assert_eq!((fields.int("cancel_at"), tie), (Some(9), false));
+}
+
+/// There and back: either could have been first, until a third says what was so beside it.
+#[test]
+fn what_did_not_change_decides_too_and_where_it_does_not_it_stays_a_tie() {
+    let there = update(
+        "evt_9",
+        &json!({"status": "past_due", "plan": "small"}),
+        &json!({"status": "active"}),
+    );
+    let back = update(
+        "evt_5",
+        &json!({"status": "active", "plan": "small"}),
+        &json!({"status": "past_due"}),
+    );
+    assert!(row(&[there.clone(), back.clone()]).1);
+    let plan = update(
+        "evt_1",
+        &json!({"status": "active", "plan": "large"}),
+        &json!({"plan": "small"}),
+    );
+    let (fields, tie) = row(&[there.clone(), back.clone(), plan]);
+    assert_eq!(
+        (fields.text("status"), fields.text("plan"), tie),
+        (Some("active"), Some("large"), false)
+    );
+    // One that says nothing of what it changed can only have been first.
+    let silent = update(
+        "evt_2",
+        &json!({"status": "unpaid", "plan": "small"}),
+        &NONE,
+    );
+    assert!(row(&[there, back, silent]).1);
 }
