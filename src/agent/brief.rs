@@ -2,6 +2,7 @@
 //! what its calls are bound to. Pure.
 
 mod dispute;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -143,8 +144,7 @@ impl Brief {
         );
         values.extend(next_attempt.map(|at| ("next_attempt_date".to_owned(), date(at, &language))));
         values.extend(
-            occurrence
-                .trial_end
+            trial::end(occurrence.trial_end, occurrence.created)
                 .map(|at| ("trial_end_date".to_owned(), date(at, &language))),
         );
         let mut placeholders: Vec<&str> = values.keys().map(String::as_str).collect();
@@ -161,6 +161,7 @@ impl Brief {
             "next_payment_attempt": next_attempt.is_some(),
             "decline_category": decline_category(text(intent, "error_decline_code").or(text(intent, "error_code")).as_deref()),
             "dispute": dispute.as_ref().map_or("none", Dispute::state),
+            "trial": trial::state(subject.purpose, standing),
             "locale": locale,
             "language": language,
             "plan": plan,

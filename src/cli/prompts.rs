@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::output::{Output, clean, clean_lines};
 use super::send::recorded;
 use super::{Answer, Surroundings};
-use crate::agent::brief::Dispute;
+use crate::agent::brief::{Dispute, trial};
 use crate::agent::playbook::Playbook;
 use crate::agent::prompts::{Prompts as Files, primary_language, sample_context};
 use crate::config::Config;
@@ -204,6 +204,9 @@ fn known(event: &Event, config: &Config) -> Vec<(&'static str, Value)> {
     };
     if family == Some(Family::Dispute) {
         known.push(("dispute", json!(Dispute::word(&fields))));
+    }
+    if family == Some(Family::Subscription) {
+        known.push(("trial", json!(trial::word(&fields, None))));
     }
     let locale = config.business.locale.clone();
     let amount = fields

@@ -9,6 +9,7 @@ pub mod stops;
 use serde::{Deserialize, Serialize};
 
 use self::stops::{Reach, STOPS};
+use crate::clock::Timestamp;
 use crate::guardrails::derive::access::Access;
 use crate::guardrails::derive::order::Order;
 use crate::stripe::links::NodeKind;
@@ -100,6 +101,8 @@ pub struct Standing {
     pub inquiry: bool,
     /// The end of the trial that is told of.
     pub trial_end: Option<i64>,
+    /// When it is asked.
+    pub now: Option<Timestamp>,
     /// Everything that casts doubt on a payment of the customer's: disputes, warnings, reviews.
     pub doubts: Vec<(NodeKind, View)>,
     /// The order of the payment intent.

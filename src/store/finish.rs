@@ -50,7 +50,7 @@ impl SqlStore {
         let roots = standing::roots(&mut tx, &run.occurrence).await?;
         tx.lock(&roots).await?;
         fence(&mut tx, run).await?;
-        let (_, standing) = standing::load(&mut tx, &run.occurrence).await?;
+        let (_, standing) = standing::load(&mut tx, &run.occurrence, now).await?;
         let mut status = finish.status;
         let mut reason = finish.reason.clone();
         if let (true, Some(gone)) = (status == "done", fallen(finish.purpose, &standing)) {

@@ -160,7 +160,7 @@ impl SqlStore {
             .transpose()?;
         roots.extend(mail.iter().flat_map(Mail::roots));
         tx.lock(&roots).await?;
-        let (_, standing) = standing::load(&mut tx, &occurrence).await?;
+        let (_, standing) = standing::load(&mut tx, &occurrence, self.clock.now()).await?;
         let gone = match &mail {
             Some(_) => fallen(purpose, &standing),
             None => fallen_for_notice(purpose, &standing),

@@ -209,7 +209,8 @@ impl SqlStore {
 
     pub(super) async fn load_input(&self, run: &ClaimedRun) -> Result<RunInput, StoreError> {
         let mut tx = self.db.begin().await?;
-        let (occurrence, standing) = standing::load(&mut tx, &run.occurrence).await?;
+        let (occurrence, standing) =
+            standing::load(&mut tx, &run.occurrence, self.clock.now()).await?;
         let event_type = tx
             .row(&EVENT_TYPE, args![&run.event])
             .await?

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
+use crate::clock::Timestamp;
 use crate::guardrails::derive::order::Order;
 use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::occurrence::Occurrence;
@@ -65,6 +66,7 @@ async fn find(tx: &mut Transaction, id: &str) -> Result<(Occurrence, Scope), Sto
 pub(super) async fn load(
     tx: &mut Transaction,
     occurrence: &str,
+    now: Timestamp,
 ) -> Result<(Occurrence, Standing), StoreError> {
     let (occurrence, scope) = find(tx, occurrence).await?;
     let attempted = occurrence
@@ -95,6 +97,7 @@ pub(super) async fn load(
             .await?,
         inquiry: occurrence.lead == Some(Lead::InquiryOpened),
         trial_end: occurrence.trial_end,
+        now: Some(now),
         ..Standing::default()
     };
     let latest_charge = standing

@@ -14,7 +14,7 @@ use Purpose::{
 use Reach::{Everything, Mails};
 use Test::{
     Back, Deleted, Disconnected, Disputed, Escalated, Free, Leaving, Left, OrderPaid, Refunded,
-    Reviewed, Status, TrialMoved, Warned,
+    Reviewed, Status, TrialMoved, TrialPast, Uncollected, Warned,
 };
 use Thing::{Dispute, Invoice, Payment, Subscription};
 
@@ -166,10 +166,22 @@ pub static STOPS: &[Stop] = &[
         why: "the day in the mail would be wrong; Stripe tells the new one in time",
     },
     Stop {
-        fact: "subscription set to end",
+        fact: "trial past",
+        test: TrialPast,
+        ends: &[(TrialEnding, Everything)],
+        why: "the word came too late to be of use to anybody",
+    },
+    Stop {
+        fact: "subscription ends with its trial",
         test: Leaving,
         ends: &[(TrialEnding, Everything)],
         why: "nothing will be charged, and whoever has said no is not asked again",
+    },
+    Stop {
+        fact: "subscription not collected",
+        test: Uncollected,
+        ends: &[(TrialEnding, Everything)],
+        why: "its invoices are voided, written off or kept back: nothing will be charged when the trial ends",
     },
     Stop {
         fact: "subscription costs nothing",

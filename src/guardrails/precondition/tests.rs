@@ -65,7 +65,9 @@ fn every_stop_condition() {
     subscription not ended | - | subscription_ended
     trial over | - | trial_ending
     trial moved | - | trial_ending
-    subscription set to end | - | trial_ending
+    trial past | - | trial_ending
+    subscription ends with its trial | - | trial_ending
+    subscription not collected | - | trial_ending
     subscription costs nothing | - | trial_ending
     dispute over | - | dispute_opened
     inquiry became a dispute | - | dispute_opened
@@ -246,6 +248,81 @@ fn a_customer_who_is_back_is_not_invited_back() {
         reason: "no subscription".to_owned(),
     });
     assert_eq!(fallen(Purpose::WinbackDue, &gone), None);
+}
+
+/// When the trial of the tests ends.
+const END: i64 = 1_000_000;
+
+#[test]
+fn a_trial_is_told_of_only_where_something_is_charged_at_its_end() {
+    let told = |subscription: Value| {
+        let standing = Standing {
+            subscription: Some(row(subscription)),
+            trial_end: Some(END),
+            now: Some(Timestamp::from_seconds(END - 1)),
+            ..Standing::default()
+        };
+        let mail = fallen(Purpose::TrialEnding, &standing);
+        assert_eq!(mail, fallen_for_notice(Purpose::TrialEnding, &standing));
+        mail
+    };
+    let leaves = "subscription id is set to end";
+    for (subscription, said) in [
+        (json!({ "status": "trialing" }), None),
+        (json!({ "cancel_at_period_end": true }), Some(leaves)),
+        (
+            json!({ "cancel_at_period_end": true, "cancel_at": null }),
+            Some(leaves),
+        ),
+        (json!({ "cancel_at": END }), Some(leaves)),
+        (json!({ "cancel_at": END - 1 }), Some(leaves)),
+        // It is charged once more before it ends.
+        (json!({ "cancel_at": END + 1 }), None),
+        (
+            json!({ "cancel_at": END + 1, "cancel_at_period_end": true }),
+            None,
+        ),
+        (json!({ "pause_behavior": null }), None),
+        (
+            json!({ "pause_behavior": "void" }),
+            Some("subscription id is not collected: void"),
+        ),
+        (
+            json!({ "pause_behavior": "keep_as_draft", "pause_resumes_at": END }),
+            Some("subscription id is not collected: keep_as_draft"),
+        ),
+        (
+            json!({ "pause_behavior": "mark_uncollectible", "pause_resumes_at": null }),
+            Some("subscription id is not collected: mark_uncollectible"),
+        ),
+        (
+            json!({ "pause_behavior": "void", "pause_resumes_at": END - 1 }),
+            None,
+        ),
+    ] {
+        assert_eq!(
+            told(subscription.clone()).as_deref(),
+            said,
+            "{subscription}"
+        );
+    }
+}
+
+#[test]
+fn a_trial_that_has_ended_is_no_news() {
+    for (now, said) in [
+        (END - 1, None),
+        (END, Some("the trial has ended")),
+        (END + 1, Some("the trial has ended")),
+    ] {
+        let standing = Standing {
+            trial_end: Some(END),
+            now: Some(Timestamp::from_seconds(now)),
+            ..Standing::default()
+        };
+        assert_eq!(fallen(Purpose::TrialEnding, &standing).as_deref(), said);
+        assert_eq!(fallen(Purpose::InvoicePaymentFailed, &standing), None);
+    }
 }
 
 #[test]
