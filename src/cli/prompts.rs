@@ -192,10 +192,10 @@ fn known(event: &Event, config: &Config) -> Vec<(&'static str, Value)> {
     let mut known = vec![("event_type", json!(event.kind))];
     let family = rule_of(&event.kind).map(|rule| rule.family);
     let fields = family.map_or_else(View::default, |family| view(family, &event.object));
-    let amount_field = if family == Some(Family::Invoice) {
-        "amount_due"
-    } else {
-        "amount"
+    let amount_field = match family {
+        Some(Family::Invoice) if event.kind == "invoice.overpaid" => "amount_overpaid",
+        Some(Family::Invoice) => "amount_due",
+        _ => "amount",
     };
     let flow = if family == Some(Family::Payout) {
         Flow::Payout

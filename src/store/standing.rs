@@ -95,6 +95,9 @@ pub(super) async fn load(
         dispute: scope
             .of(tx, "dispute", named(&occurrence, NodeKind::Dispute))
             .await?,
+        payout: scope
+            .of(tx, "payout", named(&occurrence, NodeKind::Payout))
+            .await?,
         inquiry: occurrence.lead == Some(Lead::InquiryOpened),
         trial_end: occurrence.trial_end,
         now: Some(now),

@@ -91,6 +91,10 @@ fn each_leading_event_has_its_playbook() {
         ("customer.subscription.trial_will_end", "trial_ending"),
         ("charge.dispute.created", "dispute_opened"),
         ("charge.dispute.closed", "dispute_opened"),
+        ("payout.failed", "payout_failed"),
+        ("payout.updated", "payout_failed"),
+        ("invoice.finalization_failed", "invoice_finalization_failed"),
+        ("invoice.overpaid", "invoice_overpaid"),
     ] {
         assert_eq!(prompts.led_by(event).unwrap().name, playbook);
         assert_eq!(prompts.playbooks[playbook].stage, "first");

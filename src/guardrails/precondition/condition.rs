@@ -49,6 +49,8 @@ pub(super) enum Test {
     Uncollected,
     /// A period of the subscription costs nothing.
     Free,
+    /// Of what was paid on the invoice nothing is over.
+    NothingOver,
     /// The connected account took back its leave.
     Disconnected,
 }
@@ -154,6 +156,11 @@ impl Test {
                 let (id, row) = standing.subscription.as_ref()?;
                 (row.int("period_amount") == Some(0))
                     .then(|| format!("subscription {id} costs nothing"))
+            }
+            Self::NothingOver => {
+                let (id, row) = standing.invoice.as_ref()?;
+                (row.int("amount_overpaid") == Some(0))
+                    .then(|| format!("of what was paid on invoice {id} nothing is over now"))
             }
             Self::Disconnected => {
                 let (id, account) = standing.account.as_ref()?;

@@ -59,6 +59,8 @@ fn every_stop_condition() {
     invoice void | invoice_payment_failed | -
     invoice uncollectible | invoice_payment_failed | -
     invoice no longer open | invoice_payment_failed | -
+    invoice finalized or given up | - | invoice_finalization_failed
+    nothing overpaid | - | invoice_overpaid
     subscription ended | invoice_payment_failed subscription_past_due | -
     subscription recovered | - | subscription_past_due
     subscription no longer past due | subscription_past_due | -
@@ -76,7 +78,7 @@ fn every_stop_condition() {
     payment warned of | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     payment under review | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     customer back | - | winback_due
-    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due dispute_opened trial_ending
+    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due dispute_opened trial_ending payout_failed invoice_finalization_failed invoice_overpaid
     ");
 }
 
@@ -183,6 +185,13 @@ fn one_status_decides() {
             &["won", "warning_closed", "prevented"],
         ),
         (
+            Purpose::InvoiceFinalizationFailed,
+            "invoice",
+            &["draft", "from_the_future"],
+            &[],
+            &["open", "paid", "void", "uncollectible", "deleted"],
+        ),
+        (
             Purpose::PaymentSucceeded,
             "payment",
             &["succeeded", "canceled"],
@@ -248,6 +257,25 @@ fn a_customer_who_is_back_is_not_invited_back() {
         reason: "no subscription".to_owned(),
     });
     assert_eq!(fallen(Purpose::WinbackDue, &gone), None);
+}
+
+#[test]
+fn an_invoice_that_is_overpaid_no_more_is_no_news() {
+    let paid = |over: Value| Standing {
+        invoice: Some(row(json!({ "status": "paid", "amount_overpaid": over }))),
+        ..Standing::default()
+    };
+    let said = fallen_for_notice(Purpose::InvoiceOverpaid, &paid(json!(0)));
+    assert_eq!(
+        said.as_deref(),
+        Some("of what was paid on invoice id nothing is over now")
+    );
+    for over in [json!(100), json!(null)] {
+        assert_eq!(
+            fallen_for_notice(Purpose::InvoiceOverpaid, &paid(over)),
+            None
+        );
+    }
 }
 
 /// When the trial of the tests ends.
@@ -333,8 +361,15 @@ fn a_deleted_customer_gets_no_mail_and_colleagues_still_hear() {
     };
     for purpose in Purpose::ALL {
         let ended = fallen(purpose, &deleted).is_some();
-        // Neither of these is written to the customer.
-        let internal = matches!(purpose, Purpose::PaymentSucceeded | Purpose::DisputeOpened);
+        // None of these is written to the customer.
+        let internal = matches!(
+            purpose,
+            Purpose::PaymentSucceeded
+                | Purpose::DisputeOpened
+                | Purpose::PayoutFailed
+                | Purpose::InvoiceFinalizationFailed
+                | Purpose::InvoiceOverpaid
+        );
         assert_eq!(ended, !internal, "{purpose:?}");
         assert_eq!(fallen_for_notice(purpose, &deleted), None, "{purpose:?}");
     }
