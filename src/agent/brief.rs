@@ -2,11 +2,13 @@
 //! what its calls are bound to. Pure.
 
 mod dispute;
+mod notice;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use billhook_tools::{Context, Currency, Exponents, Flow, Money};
+use billhook_tools::{Context, Currency, Exponents, Money};
 use serde_json::{Value, json};
 
 pub use self::dispute::Dispute;
@@ -91,10 +93,10 @@ pub struct Brief {
     pub values: BTreeMap<String, String>,
     /// The one link.
     pub link: Option<String>,
-    /// What it is about.
-    pub amount: Option<Money>,
     /// The dispute, where it is about one.
     pub dispute: Option<Dispute>,
+    /// What a notice to colleagues says of it, less whom it concerns: name and value.
+    pub particulars: Vec<(&'static str, String)>,
     /// The customer may never have paid: the first failure mail waits.
     pub first_contact: bool,
 }
@@ -129,7 +131,9 @@ impl Brief {
             .as_ref()
             .is_some_and(|(minor, code)| settings.is_high_value(*minor, code));
         let dispute = Dispute::of(standing);
-        let shown = amount.map(|amount| amount.display(Flow::Charge, &locale, &settings.exponents));
+        let flow = notice::flow(subject.purpose);
+        let shown = amount.map(|amount| amount.display(flow, &locale, &settings.exponents));
+        let particulars = notice::particulars(&subject, amount, dispute.as_ref(), settings);
         let link = link(&subject, settings);
         let plan = text(subscription, "plan");
         let next_attempt = invoice.and_then(|row| row.int("next_payment_attempt"));
@@ -143,8 +147,7 @@ impl Brief {
         );
         values.extend(next_attempt.map(|at| ("next_attempt_date".to_owned(), date(at, &language))));
         values.extend(
-            occurrence
-                .trial_end
+            trial::end(occurrence.trial_end, occurrence.created)
                 .map(|at| ("trial_end_date".to_owned(), date(at, &language))),
         );
         let mut placeholders: Vec<&str> = values.keys().map(String::as_str).collect();
@@ -161,6 +164,7 @@ impl Brief {
             "next_payment_attempt": next_attempt.is_some(),
             "decline_category": decline_category(text(intent, "error_decline_code").or(text(intent, "error_code")).as_deref()),
             "dispute": dispute.as_ref().map_or("none", Dispute::state),
+            "trial": trial::state(subject.purpose, standing),
             "locale": locale,
             "language": language,
             "plan": plan,
@@ -191,8 +195,8 @@ impl Brief {
             locale,
             values,
             link,
-            amount,
             dispute,
+            particulars,
             context,
         }
     }

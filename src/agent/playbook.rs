@@ -56,6 +56,9 @@ pub struct Owed {
     /// The arguments when the rules make the call. A string that starts with `=` is an expression over the context.
     #[serde(default)]
     pub args: Value,
+    /// The mail that is sent in this case, where it is not the playbook's own.
+    #[serde(default)]
+    pub template: Option<String>,
 }
 
 /// An owed call with its condition met and its arguments worked out.
@@ -67,6 +70,8 @@ pub struct OwedCall {
     pub must: bool,
     /// The arguments, as an object.
     pub args: Value,
+    /// The mail that the rules send.
+    pub template: Option<String>,
 }
 
 /// One follow-up: prompt, tools, what is owed, limits.
@@ -167,9 +172,16 @@ impl Playbook {
                 tool: owed.tool.clone(),
                 must: owed.must,
                 args,
+                template: owed.template.clone().or_else(|| self.template.clone()),
             });
         }
         Ok(calls)
+    }
+
+    /// The names of its mails.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &str> {
+        let owed = self.owed.iter().filter_map(|owed| owed.template.as_deref());
+        self.template.as_deref().into_iter().chain(owed)
     }
 
     /// Every expression in the front matter, with its key: for checks that read but do not run them.
@@ -205,7 +217,7 @@ impl Playbook {
             let what = format!("is `{}`: rename it or the file", self.name);
             return Err(self.key_in(file_stem, "name", what));
         }
-        if let Some(template) = &self.template {
+        for template in self.templates() {
             word("template", template)?;
         }
         let within = |key: &str, value: u32, most: u32| {

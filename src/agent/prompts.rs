@@ -49,12 +49,17 @@ const EMBEDDED: &[(&str, &str)] = embed![
     "emails/subscription_past_due.md",
     "emails/trial_ending.de.md",
     "emails/trial_ending.md",
+    "emails/trial_lapsing.de.md",
+    "emails/trial_lapsing.md",
     "emails/winback_due.de.md",
     "emails/winback_due.md",
     "playbooks/dispute_opened.md",
+    "playbooks/invoice_finalization_failed.md",
+    "playbooks/invoice_overpaid.md",
     "playbooks/invoice_payment_failed.md",
     "playbooks/payment_failed.md",
     "playbooks/payment_succeeded.md",
+    "playbooks/payout_failed.md",
     "playbooks/subscription_ended.md",
     "playbooks/subscription_past_due.md",
     "playbooks/trial_ending.md",
@@ -148,7 +153,7 @@ impl Prompts {
         if let Some((name, language)) = templates.keys().find(|(name, _)| {
             !playbooks
                 .values()
-                .any(|p: &Playbook| p.template.as_deref() == Some(name))
+                .any(|p: &Playbook| p.templates().any(|used| used == name))
         }) {
             return Err(PromptsError::Unused {
                 file: template_file(name, language),
@@ -226,7 +231,7 @@ impl Prompts {
                 .get("language")
                 .and_then(Value::as_str)
                 .unwrap_or(FALLBACK_LANGUAGE);
-            let template = playbook
+            let template = call
                 .template
                 .as_deref()
                 .and_then(|name| self.template(name, language))

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::output::{Output, clean, clean_lines};
 use super::send::recorded;
 use super::{Answer, Surroundings};
-use crate::agent::brief::Dispute;
+use crate::agent::brief::{Dispute, trial};
 use crate::agent::playbook::Playbook;
 use crate::agent::prompts::{Prompts as Files, primary_language, sample_context};
 use crate::config::Config;
@@ -192,10 +192,10 @@ fn known(event: &Event, config: &Config) -> Vec<(&'static str, Value)> {
     let mut known = vec![("event_type", json!(event.kind))];
     let family = rule_of(&event.kind).map(|rule| rule.family);
     let fields = family.map_or_else(View::default, |family| view(family, &event.object));
-    let amount_field = if family == Some(Family::Invoice) {
-        "amount_due"
-    } else {
-        "amount"
+    let amount_field = match family {
+        Some(Family::Invoice) if event.kind == "invoice.overpaid" => "amount_overpaid",
+        Some(Family::Invoice) => "amount_due",
+        _ => "amount",
     };
     let flow = if family == Some(Family::Payout) {
         Flow::Payout
@@ -204,6 +204,9 @@ fn known(event: &Event, config: &Config) -> Vec<(&'static str, Value)> {
     };
     if family == Some(Family::Dispute) {
         known.push(("dispute", json!(Dispute::word(&fields))));
+    }
+    if family == Some(Family::Subscription) {
+        known.push(("trial", json!(trial::word(&fields, None))));
     }
     let locale = config.business.locale.clone();
     let amount = fields

@@ -44,6 +44,9 @@ pub struct Occurrence {
     /// The end of the trial that it is about.
     #[serde(default)]
     pub trial_end: Option<i64>,
+    /// Why the invoice could not be finalized.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Invoice and payment were joined by amount and time, not by a link; no third may join so.
     pub matched: bool,
 }
@@ -81,6 +84,7 @@ impl Occurrence {
             charges: BTreeSet::new(),
             attempts: BTreeSet::new(),
             trial_end: None,
+            reason: None,
             matched: false,
         };
         occurrence.add(fact);
@@ -98,6 +102,7 @@ impl Occurrence {
         self.charges.extend(fact.charge.iter().cloned());
         self.attempts.extend(fact.attempt.iter().cloned());
         self.trial_end = self.trial_end.or(fact.trial_end);
+        self.reason = self.reason.take().or_else(|| fact.reason.clone());
     }
 
     /// Takes in everything of an occurrence that turned out to be the same.
@@ -155,7 +160,7 @@ impl Occurrence {
             FactKind::Success => !self.name_others(other, NodeKind::PaymentIntent),
             FactKind::Failure => self.is_same_failure(other, both_open),
             // Their names say it all.
-            FactKind::Ended | FactKind::Dispute | FactKind::Trial => false,
+            FactKind::Ended | FactKind::Dispute | FactKind::Trial | FactKind::Alert => false,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod stops;
 use serde::{Deserialize, Serialize};
 
 use self::stops::{Reach, STOPS};
+use crate::clock::Timestamp;
 use crate::guardrails::derive::access;
 use crate::guardrails::derive::order::Order;
 use crate::stripe::links::NodeKind;
@@ -34,11 +35,17 @@ pub enum Purpose {
     DisputeOpened,
     /// A trial is about to end.
     TrialEnding,
+    /// A payout failed.
+    PayoutFailed,
+    /// An invoice could not be finalized.
+    InvoiceFinalizationFailed,
+    /// An invoice was paid with more than it asked for.
+    InvoiceOverpaid,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::PaymentSucceeded,
         Self::PaymentFailed,
         Self::InvoicePaymentFailed,
@@ -47,6 +54,9 @@ impl Purpose {
         Self::WinbackDue,
         Self::DisputeOpened,
         Self::TrialEnding,
+        Self::PayoutFailed,
+        Self::InvoiceFinalizationFailed,
+        Self::InvoiceOverpaid,
     ];
 
     /// The purpose of a playbook; they share their names.
@@ -67,6 +77,9 @@ impl Purpose {
             Self::WinbackDue => "winback_due",
             Self::DisputeOpened => "dispute_opened",
             Self::TrialEnding => "trial_ending",
+            Self::PayoutFailed => "payout_failed",
+            Self::InvoiceFinalizationFailed => "invoice_finalization_failed",
+            Self::InvoiceOverpaid => "invoice_overpaid",
         }
     }
 
@@ -96,10 +109,14 @@ pub struct Standing {
     pub charge: Option<(String, View)>,
     /// The dispute.
     pub dispute: Option<(String, View)>,
+    /// The payout.
+    pub payout: Option<(String, View)>,
     /// What is told of the dispute is the inquiry that it began as.
     pub inquiry: bool,
     /// The end of the trial that is told of.
     pub trial_end: Option<i64>,
+    /// When it is asked.
+    pub now: Option<Timestamp>,
     /// Everything that casts doubt on a payment of the customer's: disputes, warnings, reviews.
     pub doubts: Vec<(NodeKind, View)>,
     /// The order of the payment intent.

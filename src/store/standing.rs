@@ -81,7 +81,9 @@ impl SqlStore {
         occurrence: &str,
     ) -> Result<(Occurrence, Standing), StoreError> {
         let (occurrence, mut standing, access) = load(tx, occurrence).await?;
-        standing.access = access.map(|row| row.at(self.clock.now(), &self.policy.access));
+        let now = self.clock.now();
+        standing.now = Some(now);
+        standing.access = access.map(|row| row.at(now, &self.policy.access));
         Ok((occurrence, standing))
     }
 }
@@ -117,6 +119,9 @@ async fn load(
             .await?,
         dispute: scope
             .of(tx, "dispute", named(&occurrence, NodeKind::Dispute))
+            .await?,
+        payout: scope
+            .of(tx, "payout", named(&occurrence, NodeKind::Payout))
             .await?,
         inquiry: occurrence.lead == Some(Lead::InquiryOpened),
         trial_end: occurrence.trial_end,

@@ -37,6 +37,8 @@ pub enum NodeKind {
     OrderReference,
     /// A payment intent.
     PaymentIntent,
+    /// A payout. It is linked to nothing: it stands for itself among what was told of.
+    Payout,
     /// A refund.
     Refund,
     /// A review.
@@ -47,7 +49,7 @@ pub enum NodeKind {
 
 impl NodeKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Charge,
         Self::CheckoutSession,
         Self::Customer,
@@ -56,6 +58,7 @@ impl NodeKind {
         Self::Invoice,
         Self::OrderReference,
         Self::PaymentIntent,
+        Self::Payout,
         Self::Refund,
         Self::Review,
         Self::Subscription,
@@ -72,6 +75,7 @@ impl NodeKind {
             Self::Invoice => "invoice",
             Self::OrderReference => "order_reference",
             Self::PaymentIntent => "payment_intent",
+            Self::Payout => "payout",
             Self::Refund => "refund",
             Self::Review => "review",
             Self::Subscription => "subscription",
@@ -86,6 +90,7 @@ impl NodeKind {
             Family::Subscription => Self::Subscription,
             Family::Invoice => Self::Invoice,
             Family::PaymentIntent => Self::PaymentIntent,
+            Family::Payout => Self::Payout,
             Family::Charge => Self::Charge,
             Family::Refund => Self::Refund,
             Family::Dispute => Self::Dispute,
@@ -100,7 +105,6 @@ impl NodeKind {
             | Family::PaymentMethod
             | Family::SetupIntent
             | Family::Mandate
-            | Family::Payout
             | Family::Account
             | Family::Capability
             | Family::Product

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 /// Stripe promises ids of at most 255 characters, and an index of PostgreSQL takes a key of four bytes for each.
 pub const MAX_ID_CHARS: usize = 255;
 
+/// The longest of Stripe's codes that is believed; the longest that docs.stripe.com/error-codes lists has some fifty.
+const MAX_CODE_CHARS: usize = 64;
+
 /// `text` without U+0000.
 pub fn without_nul(text: &str) -> String {
     text.replace('\0', "")
@@ -26,6 +29,12 @@ pub fn clip(text: &str, max: usize) -> &str {
 /// Whether `text` can be an id: neither empty nor over [`MAX_ID_CHARS`], and without U+0000.
 pub fn fits_an_id(text: &str) -> bool {
     !text.is_empty() && text.chars().nth(MAX_ID_CHARS).is_none() && !text.contains('\0')
+}
+
+/// Whether `text` reads as one of Stripe's own words, such as `account_closed`: what may stand in a notice and in a name.
+pub fn is_a_code(text: &str) -> bool {
+    (1..=MAX_CODE_CHARS).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
 /// Takes U+0000 out of every string and every key below `value`.

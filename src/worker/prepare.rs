@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use billhook_tools::{Flow, OrderChange, Priority, Proposal};
+use billhook_tools::{OrderChange, Priority, Proposal};
 use serde_json::json;
 
 use super::decide::{Deciding, Undecided};
-use crate::agent::brief::{Brief, Dispute, date};
-use crate::agent::prompts::primary_language;
+use crate::agent::brief::{Brief, Dispute};
 use crate::clock::Timestamp;
 use crate::guardrails::limits::prose::Refusal;
 use crate::guardrails::limits::rendered::check_rendered;
@@ -18,6 +17,7 @@ use crate::outbox::{
     MailFacts, Notice, Prose, RenderError, RenderedMail, message_id, render_mail, render_notice,
 };
 use crate::store::{Action, Channel, NewMessage};
+use crate::stripe::event::OWN_ACCOUNT;
 
 /// How long a hold lasts that a model places.
 const HOLD: Duration = Duration::from_hours(72);
@@ -189,28 +189,14 @@ impl Deciding {
         let mut field = |name: &str, value: Option<String>| {
             fields.extend(value.map(|value| (name.to_owned(), value)));
         };
-        // Colleagues read amounts as the business writes them, whatever the customer's locale.
-        field(
-            "Amount",
-            brief.amount.map(|amount| {
-                amount.display(
-                    Flow::Charge,
-                    &self.settings.locale,
-                    &self.settings.exponents,
-                )
-            }),
-        );
-        let language = primary_language(&self.settings.locale);
-        for (name, value) in brief
-            .dispute
-            .iter()
-            .flat_map(|d| d.fields(|at| date(at, &language)))
-        {
-            field(name, Some(value));
+        for (name, value) in &brief.particulars {
+            field(name, Some(value.clone()));
         }
         field("Customer", brief.bound.customer.clone());
         field("Order", brief.bound.order.clone());
         field("Subscription", brief.bound.subscription.clone());
+        let connected = (brief.bound.account != OWN_ACCOUNT).then(|| brief.bound.account.clone());
+        field("Account", connected);
         field("Mode", (!brief.bound.livemode).then(|| "test".to_owned()));
         let notice = Notice {
             title: brief
@@ -248,5 +234,8 @@ fn title(purpose: Purpose) -> &'static str {
         Purpose::WinbackDue => "Win-back due",
         Purpose::DisputeOpened => "Payment disputed",
         Purpose::TrialEnding => "Trial ending",
+        Purpose::PayoutFailed => "Payout failed",
+        Purpose::InvoiceFinalizationFailed => "Invoice not finalized",
+        Purpose::InvoiceOverpaid => "Invoice overpaid",
     }
 }

@@ -75,7 +75,7 @@ async fn finance_hears_of_a_dispute_with_amount_reason_and_deadline() {
 
     A payment is disputed. The bank takes its amount back until it has decided, and evidence has to be there in time.
 
-    Amount: €49.00
+    Amount: EUR 49.00
     Reason: product not received
     Answer by: 24 January 2027
     Dispute: dp_1

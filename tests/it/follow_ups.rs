@@ -91,7 +91,7 @@ async fn a_large_payment_is_told_to_sales_and_kept_without_a_channel() {
             .contains("SALES_WEBHOOK_URL")
     );
     let text = app.store_text(&messages[0].id).await;
-    assert!(text.contains("¥120,000"), "{text}");
+    assert!(text.contains("JPY\u{a0}120,000"), "{text}");
     assert_eq!(app.mails().len(), 0);
 }
 

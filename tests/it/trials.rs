@@ -179,6 +179,14 @@ async fn nobody_is_written_to_where_nothing_will_be_charged() {
             json!({ "cancel_at_period_end": true }),
             "subscription sub_1 is set to end",
         ),
+        (
+            json!({ "cancel_at": START + 3 * DAY }),
+            "subscription sub_1 is set to end",
+        ),
+        (
+            json!({ "pause_collection": { "behavior": "keep_as_draft", "resumes_at": null } }),
+            "subscription sub_1 is not collected: keep_as_draft",
+        ),
         (free, "subscription sub_1 costs nothing"),
     ] {
         let app = with_customer().await;
@@ -198,6 +206,83 @@ async fn nobody_is_written_to_where_nothing_will_be_charged() {
             ("skipped", Some(said))
         );
     }
+}
+
+#[tokio::test]
+async fn a_trial_that_lapses_without_a_card_says_so() {
+    for behavior in ["cancel", "pause"] {
+        let settings = json!({ "default_payment_method": null,
+            "trial_settings": { "end_behavior": { "missing_payment_method": behavior } } });
+        let app = with_customer().await;
+        app.deliver(&will_end("evt_t", 0, &settings)).await;
+        app.settle().await;
+        let text = text(&app).await.replace('\u{a0}', " ");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(text, @r"
+            Hello,
+
+            Your trial with Acme ends soon. Your subscription goes on after it only if a payment method is there by then.
+
+            The trial ends on 18 January 2027.
+
+            The plan then costs €38.00; your invoice shows the exact sum.
+
+            To add a payment method, or to stop before the trial ends, reply to this mail, and a person will help you.
+
+            Kind regards
+            Acme
+            ");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_card_of_the_customers_keeps_a_trial_from_lapsing() {
+    let settings = json!({ "default_payment_method": null,
+        "trial_settings": { "end_behavior": { "missing_payment_method": "cancel" } } });
+    let app = with_customer().await;
+    let pays = json!({ "id": "cus_1", "object": "customer", "email": "ada@example.com",
+        "invoice_settings": { "default_payment_method": "pm_1" }, "created": START - 1000 });
+    app.deliver(&event("evt_pays", "customer.updated", -50, &pays))
+        .await;
+    app.deliver(&will_end("evt_t", 0, &settings)).await;
+    app.settle().await;
+    let text = text(&app).await;
+    assert!(text.contains("goes on by itself"), "{text}");
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_is_not_named() {
+    let app = with_customer().await;
+    let absurd = json!({ "trial_end": START + 1000 * DAY });
+    app.deliver(&will_end("evt_t", 0, &absurd)).await;
+    app.settle().await;
+    let text = text(&app).await;
+    assert!(text.contains("ends soon"), "{text}");
+    assert!(!text.contains("ends on"), "{text}");
+}
+
+/// Asked when the mail leaves: another one went that day, and the next day is too late.
+#[tokio::test]
+async fn a_word_that_comes_too_late_is_not_sent() {
+    let one = ("BILLHOOK__CAPS__MAILS_PER_CUSTOMER_PER_DAY", "1");
+    let app = with(&[one], "en", Some("ada@example.com")).await;
+    let other = json!({ "id": "sub_2", "trial_end": START + 2 * DAY });
+    app.deliver(&will_end("evt_other", 0, &other)).await;
+    app.settle().await;
+    let soon = json!({ "trial_end": START + DAY / 2 });
+    app.deliver(&will_end("evt_t", 60, &soon)).await;
+    app.settle().await;
+    assert_eq!(app.mails().len(), 1);
+    assert_eq!(app.event("evt_t").await.messages[0].status, "pending");
+    app.clock.advance(std::time::Duration::from_hours(25));
+    app.drain().await;
+    assert_eq!(app.mails().len(), 1);
+    let message = app.event("evt_t").await.messages.remove(0);
+    assert_eq!(
+        (message.status.as_str(), message.reason.as_deref()),
+        ("suppressed", Some("the trial has ended"))
+    );
 }
 
 #[tokio::test]

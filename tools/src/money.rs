@@ -9,6 +9,7 @@ mod display;
 mod exponents;
 mod locale;
 
+use self::display::Name;
 use std::fmt;
 use std::str::FromStr;
 
@@ -155,7 +156,12 @@ impl Money {
     ///
     /// A locale that is not known is read as `en`. A currency that is not known is shown as raw minor units and code.
     pub fn display(&self, flow: Flow, locale: &str, exponents: &Exponents) -> String {
-        display::display(self, flow, locale, exponents)
+        display::display(self, flow, locale, exponents, Name::Symbol)
+    }
+
+    /// The same with the currency's code in place of any symbol: for readers whose customers pay in many currencies.
+    pub fn display_by_code(&self, flow: Flow, locale: &str, exponents: &Exponents) -> String {
+        display::display(self, flow, locale, exponents, Name::Code)
     }
 }
 

@@ -9,10 +9,10 @@ use crate::{Context, Contract, Effect, Facts, Outcome, Proposal, Tool, ToolError
 const NAME: &str = "notify_finance";
 
 const DESCRIPTION: &str = "Tell the finance team about this event, once per occurrence. Use it when money is at stake \
-    that the business has to act on: a payment is disputed, or something has a deadline. The customer, the amounts, the \
-    bank's reason and the deadline are added by rule, so the summary only says why it matters, in one or two plain \
-    sentences without digits, links, addresses or personal data. It reaches nobody outside the business and cannot \
-    change anything.";
+    that the business has to act on: a payment is disputed, money cannot reach the bank, or something has a deadline. \
+    The customer, the amounts, the reason and the deadline are added by rule, so the summary only says why it matters, \
+    in one or two plain sentences without digits, links, addresses or personal data. It reaches nobody outside the \
+    business and cannot change anything.";
 
 /// Proposes a notice to the finance team.
 #[derive(Debug, Clone, Copy, Default)]

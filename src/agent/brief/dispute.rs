@@ -2,6 +2,7 @@
 
 use crate::guardrails::mandatory::facts::is_inquiry;
 use crate::guardrails::precondition::Standing;
+use crate::stripe::text::is_a_code;
 use crate::stripe::view::View;
 
 /// A dispute as a notice shows it.
@@ -90,10 +91,8 @@ impl Dispute {
 }
 
 /// One of Stripe's words, such as `product_not_received`, for a reader; nothing for what cannot be one.
-fn in_words(reason: &str) -> Option<String> {
-    let plain = (1..=40).contains(&reason.len())
-        && reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    plain.then(|| reason.replace('_', " "))
+pub(super) fn in_words(reason: &str) -> Option<String> {
+    is_a_code(reason).then(|| reason.replace('_', " "))
 }
 
 #[cfg(test)]
@@ -162,7 +161,7 @@ mod tests {
             "Call +49 30 123",
             "<!channel>",
             "général",
-            "x".repeat(41).as_str(),
+            "x".repeat(65).as_str(),
         ] {
             assert_eq!(in_words(reason), None, "{reason}");
         }

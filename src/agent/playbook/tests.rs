@@ -51,7 +51,7 @@ fn errors_name_the_file_and_the_key() {
         @r"
         playbooks/probe.md has no front matter: begin it with a line `---` and end that part with another
         the front matter of playbooks/probe.md cannot be read: unknown field `model`, expected one of name, leads, stage, tools, owed, limits, mode, template at line 7, column 1
-        the front matter of playbooks/probe.md cannot be read: unknown field `wen`, expected one of tool, must, when, args at line 6, column 31
+        the front matter of playbooks/probe.md cannot be read: unknown field `wen`, expected one of tool, must, when, args, template at line 6, column 31
         the front matter of playbooks/probe.md cannot be read: missing field `owed` at line 5, column 1
         the expression in `owed[0].when` of playbooks/probe.md failed: syntax error: unexpected end of input, expected expression (in <expression>:1)
         `owed[0].args` of playbooks/probe.md must be a map of arguments
@@ -67,7 +67,7 @@ fn conditions_and_arguments_are_worked_out_over_the_context() {
     let playbook = Playbook::parse(
         "probe",
         &file(
-            "owed:\n  - { tool: a, must: true, when: 'not recipient or big', args: { days: '=days', word: plain, deep: { list: ['=days + 1'] } } }\n  - { tool: b, must: false, when: big }\n  - { tool: c, must: true }",
+            "owed:\n  - { tool: a, must: true, when: 'not recipient or big', args: { days: '=days', word: plain, deep: { list: ['=days + 1'] } }, template: other }\n  - { tool: b, must: false, when: big }\n  - { tool: c, must: true }",
         ),
     )
     .unwrap();
@@ -81,11 +81,13 @@ fn conditions_and_arguments_are_worked_out_over_the_context() {
                 tool: "a".into(),
                 must: true,
                 args: json!({"days": 7, "word": "plain", "deep": {"list": [8]}}),
+                template: Some("other".into()),
             },
             OwedCall {
                 tool: "c".into(),
                 must: true,
-                args: json!({})
+                args: json!({}),
+                template: None,
             },
         ]
     );

@@ -149,31 +149,27 @@ impl Prompts {
             .owed
             .iter()
             .any(|owed| owed.must && owed.tool == "send_email");
-        match &playbook.template {
-            None if owes_mail => add("owes a mail and has no `template`".to_owned()),
-            Some(name)
-                if !self
-                    .templates
-                    .contains_key(&(name.clone(), FALLBACK_LANGUAGE.to_owned())) =>
+        if owes_mail && playbook.template.is_none() {
+            add("owes a mail and has no `template`".to_owned());
+        }
+        for name in playbook.templates() {
+            if !self
+                .templates
+                .contains_key(&(name.to_owned(), FALLBACK_LANGUAGE.to_owned()))
             {
                 add(format!(
                     "`template` names `{name}`, and emails/{name}.md does not exist"
                 ));
             }
-            Some(name) => {
-                let most = usize::try_from(playbook.limits.words).unwrap_or(usize::MAX);
-                for ((_, language), template) in
-                    self.templates.iter().filter(|((n, _), _)| n == name)
-                {
-                    if template.bodies().any(|(_, body)| words(body) > most) {
-                        add(format!(
-                            "`limits.words` is {most}, and {} has more words",
-                            template_file(name, language)
-                        ));
-                    }
+            let most = usize::try_from(playbook.limits.words).unwrap_or(usize::MAX);
+            for ((_, language), template) in self.templates.iter().filter(|((n, _), _)| n == name) {
+                if template.bodies().any(|(_, body)| words(body) > most) {
+                    add(format!(
+                        "`limits.words` is {most}, and {} has more words",
+                        template_file(name, language)
+                    ));
                 }
             }
-            None => {}
         }
     }
 
@@ -218,9 +214,11 @@ fn variations() -> impl Iterator<Item = Value> {
         "other",
     ];
     const DISPUTES: [&str; 4] = ["none", "inquiry", "open", "lost"];
+    const TRIALS: [&str; 3] = ["none", "goes_on", "lapses"];
+    let words = CATEGORIES.iter().cycle().zip(DISPUTES.iter().cycle());
     (0..1_u32 << FLAGS.len())
-        .zip(CATEGORIES.iter().cycle().zip(DISPUTES.iter().cycle()))
-        .map(|(bits, (category, dispute))| {
+        .zip(words.zip(TRIALS.iter().cycle()))
+        .map(|(bits, ((category, dispute), trial))| {
             let mut context = sample_context();
             if let Value::Object(fields) = &mut context {
                 for (index, flag) in FLAGS.iter().enumerate() {
@@ -228,6 +226,7 @@ fn variations() -> impl Iterator<Item = Value> {
                 }
                 fields.insert("decline_category".to_owned(), json!(category));
                 fields.insert("dispute".to_owned(), json!(dispute));
+                fields.insert("trial".to_owned(), json!(trial));
                 // What is often unknown is unknown in half of the variations.
                 if bits % 2 == 0 {
                     fields.insert("plan".to_owned(), Value::Null);

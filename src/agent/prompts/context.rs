@@ -36,6 +36,10 @@ pub const CONTEXT: &[(&str, &str)] = &[
         "dispute",
         "one of none, inquiry, open, lost: how far a dispute has come",
     ),
+    (
+        "trial",
+        "one of none, goes_on, lapses: what follows on the end of a trial by itself; one that lapses needs a payment method first",
+    ),
     ("locale", "the customer's locale, for example `de-AT`"),
     ("language", "the language to write in, for example `de`"),
     ("plan", "the plan's name, or null"),
@@ -106,6 +110,7 @@ pub fn sample_context() -> Value {
         "next_payment_attempt": true,
         "decline_category": "generic",
         "dispute": "none",
+        "trial": "goes_on",
         "locale": "en-GB",
         "language": "en",
         "plan": "Team",

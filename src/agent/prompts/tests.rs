@@ -91,6 +91,10 @@ fn each_leading_event_has_its_playbook() {
         ("customer.subscription.trial_will_end", "trial_ending"),
         ("charge.dispute.created", "dispute_opened"),
         ("charge.dispute.closed", "dispute_opened"),
+        ("payout.failed", "payout_failed"),
+        ("payout.updated", "payout_failed"),
+        ("invoice.finalization_failed", "invoice_finalization_failed"),
+        ("invoice.overpaid", "invoice_overpaid"),
     ] {
         assert_eq!(prompts.led_by(event).unwrap().name, playbook);
         assert_eq!(prompts.playbooks[playbook].stage, "first");
@@ -183,6 +187,31 @@ fn a_trial_ends_by_a_mail_and_by_sales_only_where_none_can_go() {
         tools(json!({"recipient": false})),
         ["send_email", "notify_sales"]
     );
+}
+
+#[test]
+fn a_trial_that_lapses_is_told_of_in_other_words() {
+    let prompts = prompts();
+    let mail = |changes: Value| {
+        let mut calls = prompts
+            .owed_calls("trial_ending", &context(changes))
+            .unwrap();
+        assert_eq!(calls.len(), 1, "one mail, whatever is ahead");
+        calls.remove(0).args["body"].as_str().unwrap().to_owned()
+    };
+    for (language, goes_on, lapses) in [
+        ("en", "goes on by itself", "only if a payment method"),
+        ("de", "läuft danach von selbst weiter", "nur weiter, wenn"),
+    ] {
+        for trial in ["goes_on", "lapses"] {
+            let body = mail(json!({ "trial": trial, "language": language }));
+            assert_eq!(body.contains(lapses), trial == "lapses", "{body}");
+            assert_eq!(body.contains(goes_on), trial == "goes_on", "{body}");
+        }
+    }
+    let told = prompts.render("trial_ending", &context(json!({ "trial": "lapses" })));
+    let instructions = told.unwrap().instructions;
+    assert!(!instructions.contains("by itself"), "{instructions}");
 }
 
 #[test]

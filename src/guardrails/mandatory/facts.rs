@@ -1,5 +1,6 @@
 //! What events say happened. Several events of one second usually say the same: see `occurrence.rs`.
 
+mod alert;
 mod dispute;
 mod trial;
 
@@ -12,6 +13,7 @@ use crate::stripe::event::Event;
 use crate::stripe::links::{Node, NodeKind, edges};
 use crate::stripe::view::{Family, View};
 
+pub use self::alert::{finalization_failed, invoice_overpaid, payout_failed};
 pub use self::dispute::{dispute_attached, dispute_told, is_inquiry};
 pub use self::trial::trial_will_end;
 
@@ -29,6 +31,8 @@ pub enum FactKind {
     Dispute,
     /// A trial is about to end.
     Trial,
+    /// Something at Stripe that the business itself has to see to.
+    Alert,
 }
 
 impl FactKind {
@@ -40,6 +44,7 @@ impl FactKind {
             Self::Ended => "ended",
             Self::Dispute => "dispute",
             Self::Trial => "trial",
+            Self::Alert => "alert",
         }
     }
 }
@@ -48,6 +53,12 @@ impl FactKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lead {
+    /// An invoice was paid with more than it asked for.
+    InvoiceOverpaid,
+    /// An invoice could not be finalized.
+    InvoiceFinalizationFailed,
+    /// A payout failed.
+    PayoutFailed,
     /// A trial is about to end.
     TrialEnding,
     /// A bank asks about a payment; no money has moved.
@@ -77,6 +88,9 @@ impl Lead {
     /// The playbook it asks for.
     pub fn playbook(self) -> &'static str {
         match self {
+            Self::InvoiceOverpaid => "invoice_overpaid",
+            Self::InvoiceFinalizationFailed => "invoice_finalization_failed",
+            Self::PayoutFailed => "payout_failed",
             Self::TrialEnding => "trial_ending",
             Self::InquiryOpened | Self::DisputeOpened => "dispute_opened",
             Self::PaymentSucceeded => "payment_succeeded",
@@ -84,6 +98,19 @@ impl Lead {
             Self::PaymentFailed => "payment_failed",
             Self::SubscriptionPastDue => "subscription_past_due",
             Self::InvoicePaymentFailed => "invoice_payment_failed",
+        }
+    }
+
+    /// What whoever runs billhook is told at once, where money stands still until a person does something about it.
+    pub fn alarm(self) -> Option<&'static str> {
+        match self {
+            Self::PayoutFailed => Some(
+                "a payout failed: Stripe pays nothing more out to that bank account until it is replaced there",
+            ),
+            Self::InvoiceFinalizationFailed => Some(
+                "an invoice could not be finalized: Stripe does not collect it until the reason is mended there",
+            ),
+            _ => None,
         }
     }
 }
@@ -105,6 +132,8 @@ pub struct Fact {
     pub attempt: Option<(String, i64)>,
     /// The end of a trial that it is about: one that moved is another fact.
     pub trial_end: Option<i64>,
+    /// Why an invoice could not be finalized, in Stripe's word: another reason is another fact.
+    pub reason: Option<String>,
     /// The customer, for matching where no link tells.
     pub customer: Option<String>,
     /// Amount and currency, for matching where no link tells.
@@ -162,6 +191,7 @@ impl Base<'_> {
             charge: None,
             attempt: None,
             trial_end: None,
+            reason: None,
             customer: self.event.customer().map(str::to_owned),
             amount: self
                 .fields

@@ -19,6 +19,7 @@ fn failure(name: &str, lead: Option<Lead>, nodes: &[(NodeKind, &str)], at: i64) 
         customer: Some("cus_1".to_owned()),
         amount: Some((AMOUNT, "eur".to_owned())),
         trial_end: None,
+        reason: None,
         created: Timestamp::from_seconds(at),
     }
 }

@@ -40,10 +40,16 @@ pub(super) enum Test {
     Escalated,
     /// The trial ends at another time than was told.
     TrialMoved,
-    /// The subscription is set to end.
+    /// The trial has ended by now.
+    TrialPast,
+    /// The subscription is set to end with its trial, or before.
     Leaving,
+    /// What the subscription comes to is not collected when its trial ends.
+    Uncollected,
     /// A period of the subscription costs nothing.
     Free,
+    /// Of what was paid on the invoice nothing is over.
+    NothingOver,
     /// The connected account took back its leave.
     Disconnected,
 }
@@ -127,13 +133,33 @@ impl Test {
             }
             Self::Leaving => {
                 let (id, row) = standing.subscription.as_ref()?;
-                (row.flag("cancel_at_period_end") == Some(true) || row.int("cancel_at").is_some())
-                    .then(|| format!("subscription {id} is set to end"))
+                let end = trial_end(standing, row);
+                let leaves = match row.int("cancel_at") {
+                    Some(at) => end.is_none_or(|end| at <= end),
+                    None => row.flag("cancel_at_period_end") == Some(true),
+                };
+                leaves.then(|| format!("subscription {id} is set to end"))
             }
+            Self::Uncollected => {
+                let (id, row) = standing.subscription.as_ref()?;
+                let behavior = row.text("pause_behavior")?;
+                let resumes = row.int("pause_resumes_at");
+                let in_time = resumes
+                    .zip(trial_end(standing, row))
+                    .is_some_and(|(resumes, end)| resumes < end);
+                (!in_time).then(|| format!("subscription {id} is not collected: {behavior}"))
+            }
+            Self::TrialPast => (standing.now?.seconds() >= standing.trial_end?)
+                .then(|| "the trial has ended".to_owned()),
             Self::Free => {
                 let (id, row) = standing.subscription.as_ref()?;
                 (row.int("period_amount") == Some(0))
                     .then(|| format!("subscription {id} costs nothing"))
+            }
+            Self::NothingOver => {
+                let (id, row) = standing.invoice.as_ref()?;
+                (row.int("amount_overpaid") == Some(0))
+                    .then(|| format!("of what was paid on invoice {id} nothing is over now"))
             }
             Self::Disconnected => {
                 let (id, account) = standing.account.as_ref()?;
@@ -141,6 +167,11 @@ impl Test {
             }
         }
     }
+}
+
+/// When the trial ends that is told of.
+fn trial_end(standing: &Standing, subscription: &View) -> Option<i64> {
+    standing.trial_end.or_else(|| subscription.int("trial_end"))
 }
 
 /// What the first row says that casts this kind of doubt on a payment of the customer's.

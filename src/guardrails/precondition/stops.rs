@@ -8,13 +8,14 @@ use super::condition::{Test, Thing, is_lost, is_open};
 use super::{Purpose, Standing};
 
 use Purpose::{
-    DisputeOpened, InvoicePaymentFailed, PaymentFailed, PaymentSucceeded, SubscriptionEnded,
-    SubscriptionPastDue, TrialEnding, WinbackDue,
+    DisputeOpened, InvoiceFinalizationFailed, InvoiceOverpaid, InvoicePaymentFailed, PaymentFailed,
+    PaymentSucceeded, PayoutFailed, SubscriptionEnded, SubscriptionPastDue, TrialEnding,
+    WinbackDue,
 };
 use Reach::{Everything, Mails};
 use Test::{
-    Back, Deleted, Disconnected, Disputed, Escalated, Free, Leaving, Left, OrderPaid, Refunded,
-    Reviewed, Status, TrialMoved, Warned,
+    Back, Deleted, Disconnected, Disputed, Escalated, Free, Leaving, Left, NothingOver, OrderPaid,
+    Refunded, Reviewed, Status, TrialMoved, TrialPast, Uncollected, Warned,
 };
 use Thing::{Dispute, Invoice, Payment, Subscription};
 
@@ -39,7 +40,7 @@ pub struct Stop {
 }
 
 /// Every stop condition. Nothing but a full refund and the end of an account's leave ends `payment_succeeded`: that money
-/// came in stays true.
+/// came in stays true. And nothing but the latter ends `payout_failed`: the next payout fails as this one did.
 pub static STOPS: &[Stop] = &[
     Stop {
         fact: "customer deleted",
@@ -121,6 +122,21 @@ pub static STOPS: &[Stop] = &[
         why: "deleted, or in a status that this version does not know: only what is open is asked for",
     },
     Stop {
+        fact: "invoice finalized or given up",
+        test: Status(
+            Invoice,
+            &["open", "paid", "void", "uncollectible", "deleted"],
+        ),
+        ends: &[(InvoiceFinalizationFailed, Everything)],
+        why: "whatever kept it a draft keeps it no more",
+    },
+    Stop {
+        fact: "nothing overpaid",
+        test: NothingOver,
+        ends: &[(InvoiceOverpaid, Everything)],
+        why: "somebody has dealt with it already",
+    },
+    Stop {
         fact: "subscription ended",
         test: Status(Subscription, &["canceled", "incomplete_expired"]),
         ends: &[(InvoicePaymentFailed, Mails), (SubscriptionPastDue, Mails)],
@@ -166,10 +182,22 @@ pub static STOPS: &[Stop] = &[
         why: "the day in the mail would be wrong; Stripe tells the new one in time",
     },
     Stop {
-        fact: "subscription set to end",
+        fact: "trial past",
+        test: TrialPast,
+        ends: &[(TrialEnding, Everything)],
+        why: "the word came too late to be of use to anybody",
+    },
+    Stop {
+        fact: "subscription ends with its trial",
         test: Leaving,
         ends: &[(TrialEnding, Everything)],
         why: "nothing will be charged, and whoever has said no is not asked again",
+    },
+    Stop {
+        fact: "subscription not collected",
+        test: Uncollected,
+        ends: &[(TrialEnding, Everything)],
+        why: "its invoices are voided, written off or kept back: nothing will be charged when the trial ends",
     },
     Stop {
         fact: "subscription costs nothing",
@@ -249,6 +277,9 @@ pub static STOPS: &[Stop] = &[
             (WinbackDue, Everything),
             (DisputeOpened, Everything),
             (TrialEnding, Everything),
+            (PayoutFailed, Everything),
+            (InvoiceFinalizationFailed, Everything),
+            (InvoiceOverpaid, Everything),
         ],
         why: "whose account has left is not ours to write to, nor to write about",
     },

@@ -63,13 +63,17 @@ fn every_stop_condition() {
     invoice void | invoice_payment_failed | -
     invoice uncollectible | invoice_payment_failed | -
     invoice no longer open | invoice_payment_failed | -
+    invoice finalized or given up | - | invoice_finalization_failed
+    nothing overpaid | - | invoice_overpaid
     subscription ended | invoice_payment_failed subscription_past_due | -
     subscription recovered | - | subscription_past_due
     subscription no longer past due | subscription_past_due | -
     subscription not ended | - | subscription_ended
     trial over | - | trial_ending
     trial moved | - | trial_ending
-    subscription set to end | - | trial_ending
+    trial past | - | trial_ending
+    subscription ends with its trial | - | trial_ending
+    subscription not collected | - | trial_ending
     subscription costs nothing | - | trial_ending
     dispute over | - | dispute_opened
     inquiry became a dispute | - | dispute_opened
@@ -78,7 +82,7 @@ fn every_stop_condition() {
     payment warned of | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     payment under review | payment_failed invoice_payment_failed subscription_past_due winback_due | -
     customer back | - | winback_due
-    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due dispute_opened trial_ending
+    account disconnected | - | payment_succeeded payment_failed invoice_payment_failed subscription_past_due subscription_ended winback_due dispute_opened trial_ending payout_failed invoice_finalization_failed invoice_overpaid
     ");
 }
 
@@ -185,6 +189,13 @@ fn one_status_decides() {
             &["won", "warning_closed", "prevented"],
         ),
         (
+            Purpose::InvoiceFinalizationFailed,
+            "invoice",
+            &["draft", "from_the_future"],
+            &[],
+            &["open", "paid", "void", "uncollectible", "deleted"],
+        ),
+        (
             Purpose::PaymentSucceeded,
             "payment",
             &["succeeded", "canceled"],
@@ -254,6 +265,100 @@ fn a_customer_who_is_back_is_not_invited_back() {
 }
 
 #[test]
+fn an_invoice_that_is_overpaid_no_more_is_no_news() {
+    let paid = |over: Value| Standing {
+        invoice: Some(row(json!({ "status": "paid", "amount_overpaid": over }))),
+        ..Standing::default()
+    };
+    let said = fallen_for_notice(Purpose::InvoiceOverpaid, &paid(json!(0)));
+    assert_eq!(
+        said.as_deref(),
+        Some("of what was paid on invoice id nothing is over now")
+    );
+    for over in [json!(100), json!(null)] {
+        assert_eq!(
+            fallen_for_notice(Purpose::InvoiceOverpaid, &paid(over)),
+            None
+        );
+    }
+}
+
+/// When the trial of the tests ends.
+const END: i64 = 1_000_000;
+
+#[test]
+fn a_trial_is_told_of_only_where_something_is_charged_at_its_end() {
+    let told = |subscription: Value| {
+        let standing = Standing {
+            subscription: Some(row(subscription)),
+            trial_end: Some(END),
+            now: Some(Timestamp::from_seconds(END - 1)),
+            ..Standing::default()
+        };
+        let mail = fallen(Purpose::TrialEnding, &standing);
+        assert_eq!(mail, fallen_for_notice(Purpose::TrialEnding, &standing));
+        mail
+    };
+    let leaves = "subscription id is set to end";
+    for (subscription, said) in [
+        (json!({ "status": "trialing" }), None),
+        (json!({ "cancel_at_period_end": true }), Some(leaves)),
+        (
+            json!({ "cancel_at_period_end": true, "cancel_at": null }),
+            Some(leaves),
+        ),
+        (json!({ "cancel_at": END }), Some(leaves)),
+        (json!({ "cancel_at": END - 1 }), Some(leaves)),
+        // It is charged once more before it ends.
+        (json!({ "cancel_at": END + 1 }), None),
+        (
+            json!({ "cancel_at": END + 1, "cancel_at_period_end": true }),
+            None,
+        ),
+        (json!({ "pause_behavior": null }), None),
+        (
+            json!({ "pause_behavior": "void" }),
+            Some("subscription id is not collected: void"),
+        ),
+        (
+            json!({ "pause_behavior": "keep_as_draft", "pause_resumes_at": END }),
+            Some("subscription id is not collected: keep_as_draft"),
+        ),
+        (
+            json!({ "pause_behavior": "mark_uncollectible", "pause_resumes_at": null }),
+            Some("subscription id is not collected: mark_uncollectible"),
+        ),
+        (
+            json!({ "pause_behavior": "void", "pause_resumes_at": END - 1 }),
+            None,
+        ),
+    ] {
+        assert_eq!(
+            told(subscription.clone()).as_deref(),
+            said,
+            "{subscription}"
+        );
+    }
+}
+
+#[test]
+fn a_trial_that_has_ended_is_no_news() {
+    for (now, said) in [
+        (END - 1, None),
+        (END, Some("the trial has ended")),
+        (END + 1, Some("the trial has ended")),
+    ] {
+        let standing = Standing {
+            trial_end: Some(END),
+            now: Some(Timestamp::from_seconds(now)),
+            ..Standing::default()
+        };
+        assert_eq!(fallen(Purpose::TrialEnding, &standing).as_deref(), said);
+        assert_eq!(fallen(Purpose::InvoicePaymentFailed, &standing), None);
+    }
+}
+
+#[test]
 fn a_deleted_customer_gets_no_mail_and_colleagues_still_hear() {
     let deleted = Standing {
         customer: Some(row(json!({ "deleted": true }))),
@@ -261,8 +366,15 @@ fn a_deleted_customer_gets_no_mail_and_colleagues_still_hear() {
     };
     for purpose in Purpose::ALL {
         let ended = fallen(purpose, &deleted).is_some();
-        // Neither of these is written to the customer.
-        let internal = matches!(purpose, Purpose::PaymentSucceeded | Purpose::DisputeOpened);
+        // None of these is written to the customer.
+        let internal = matches!(
+            purpose,
+            Purpose::PaymentSucceeded
+                | Purpose::DisputeOpened
+                | Purpose::PayoutFailed
+                | Purpose::InvoiceFinalizationFailed
+                | Purpose::InvoiceOverpaid
+        );
         assert_eq!(ended, !internal, "{purpose:?}");
         assert_eq!(fallen_for_notice(purpose, &deleted), None, "{purpose:?}");
     }

@@ -12,6 +12,7 @@ mod work;
 use std::collections::BTreeSet;
 
 use self::graph::Graph;
+use self::occurrences::Joined;
 use self::rows::Rows;
 pub(crate) use self::work::Work;
 use super::database::{Transaction, args, statements};
@@ -21,6 +22,7 @@ use super::records::ClaimedEvent;
 use super::sql_store::SqlStore;
 use super::telling::{Changed, Scope};
 use crate::clock::Timestamp;
+use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::mandatory::snapshot::{FETCH, Projection};
 use crate::stripe::event::{Event, THIN, is_thin};
 use crate::stripe::links::{Node, NodeKind};
@@ -45,9 +47,7 @@ pub(super) struct Written {
     stale: bool,
     /// The object's row is another one now.
     pub(super) changed: bool,
-    occurrence: Option<String>,
-    /// Its follow-up is still to come.
-    open: bool,
+    joined: Joined,
 }
 
 /// Tries again while others change the same roots.
@@ -89,13 +89,17 @@ impl SqlStore {
         for (version, _) in &claimed.bodies {
             tx.run(&BODY_APPLIED, args![&claimed.id, version]).await?;
         }
-        let status = if written.open { "applied" } else { "done" };
+        let status = if written.joined.open {
+            "applied"
+        } else {
+            "done"
+        };
         let values = args![
             &claimed.id,
             claimed.epoch,
             status,
             written.stale,
-            written.occurrence,
+            written.joined.occurrence,
             self.clock.now(),
             remark.map(str::to_owned),
         ];
@@ -103,7 +107,11 @@ impl SqlStore {
             return Err(StoreError::Fenced);
         }
         tx.run(&STILL_UNAPPLIED, args![&claimed.id]).await?;
-        tx.commit().await
+        tx.commit().await?;
+        if let (Some(lead), Some(work)) = (written.joined.opened, work) {
+            raise(claimed, &work.object.id, lead);
+        }
+        Ok(())
     }
 
     /// Writes everything that follows from `work`; the event's own row is left to whoever holds it.
@@ -121,7 +129,7 @@ impl SqlStore {
         let now = self.clock.now();
         let (mut written, row, changed) =
             write_rows(tx, claimed, work, &graph, &new_subscribers, now).await?;
-        (written.occurrence, written.open) = self
+        written.joined = self
             .join_occurrences(tx, claimed, work, &graph, new_links)
             .await?;
         let scope = Scope {
@@ -230,6 +238,15 @@ impl SqlStore {
             Err(StoreError::Contended)
         }
     }
+}
+
+/// Tells whoever runs this what a person has to mend at Stripe. Only after the commit, so that it is said once.
+fn raise(claimed: &ClaimedEvent, object: &str, lead: Lead) {
+    let Some(what) = lead.alarm() else { return };
+    let mode = if claimed.livemode { "live" } else { "test" };
+    metrics::counter!("billhook_alarms_total", "about" => lead.playbook(), "mode" => mode)
+        .increment(1);
+    tracing::warn!(event.id = %claimed.id, account = %claimed.account, mode, object, "{what}");
 }
 
 async fn write_rows(

@@ -25,8 +25,19 @@ statements! {
     DONE: "UPDATE events SET status = 'done' WHERE occurrence = $1 AND status = 'applied'";
 }
 
+/// What an event's facts were joined to.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    /// The occurrence that the event belongs to.
+    pub(super) occurrence: Option<String>,
+    /// Its follow-up is still to come.
+    pub(super) open: bool,
+    /// The follow-up that this event opened.
+    pub(super) opened: Option<Lead>,
+}
+
 impl SqlStore {
-    /// Joins the facts, and says which occurrence the event belongs to and whether its follow-up is still to come.
+    /// Joins the facts, and says what they were joined to.
     pub(super) async fn join_occurrences(
         &self,
         tx: &mut Transaction,
@@ -34,14 +45,14 @@ impl SqlStore {
         work: &Work,
         graph: &Graph,
         new_links: bool,
-    ) -> Result<(Option<String>, bool), StoreError> {
+    ) -> Result<Joined, StoreError> {
         let mut joiner = Joiner {
             tx,
             claimed,
             graph,
             now: self.clock.now(),
         };
-        let mut joined = None;
+        let (mut joined, mut opened) = (None, None);
         for fact in &work.facts {
             let reach = joiner.reach(&fact.nodes);
             let known = joiner
@@ -76,8 +87,10 @@ impl SqlStore {
                     ],
                 )
                 .await?;
-            self.lead(&mut joiner, work, occurrence, fact.lead, &reach)
-                .await?;
+            opened = self
+                .lead(&mut joiner, work, occurrence, fact.lead, &reach)
+                .await?
+                .or(opened);
             joined = Some(occurrence.id.clone());
         }
         if new_links {
@@ -116,7 +129,7 @@ impl SqlStore {
             }
         }
         let Some(id) = joined else {
-            return Ok((None, false));
+            return Ok(Joined::default());
         };
         let run = joiner
             .run_of(&id)
@@ -127,10 +140,14 @@ impl SqlStore {
         if !open {
             joiner.tx.run(&DONE, args![&id]).await?;
         }
-        Ok((Some(id), open))
+        Ok(Joined {
+            occurrence: Some(id),
+            open,
+            opened,
+        })
     }
 
-    /// Opens the follow-up that a leading fact asks for, or upgrades the one that still waits.
+    /// Opens the follow-up that a leading fact asks for, or upgrades the one that still waits; says which it opened.
     async fn lead(
         &self,
         joiner: &mut Joiner<'_>,
@@ -138,7 +155,7 @@ impl SqlStore {
         occurrence: &Occurrence,
         lead: Option<Lead>,
         reach: &BTreeSet<Node>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Lead>, StoreError> {
         let claimed = joiner.claimed;
         let run = joiner.run_of(&occurrence.id).await?;
         // A payment of an invoice never leads: the invoice's own event does.
@@ -147,7 +164,7 @@ impl SqlStore {
             .chain(&occurrence.nodes)
             .any(|node| node.kind == NodeKind::Invoice);
         let Some(lead) = lead.filter(|lead| *lead != Lead::PaymentFailed || !of_invoice) else {
-            return Ok(());
+            return Ok(None);
         };
         // The window is open from the first event that told of it.
         let first = occurrence.received.unwrap_or(claimed.received_at);
@@ -168,11 +185,11 @@ impl SqlStore {
                     )
                     .await?;
             }
-            return Ok(());
+            return Ok(None);
         }
         if micros(claimed.received_at.since(occurrence.created)) > micros(self.policy.max_age) {
             tracing::info!(event.id = %claimed.id, "older than follow_up.max_age: state is updated, nobody is written to");
-            return Ok(());
+            return Ok(None);
         }
         let waits_for_invoice = occurrence.kind == FactKind::Failure && lead == Lead::PaymentFailed;
         let due = match &occurrence.customer {
@@ -210,10 +227,11 @@ impl SqlStore {
                 ],
             )
             .await?;
-        if inserted > 0 {
-            joiner.tx.run(&WAKE_LANE, args![&lane, due]).await?;
+        if inserted == 0 {
+            return Ok(None);
         }
-        Ok(())
+        joiner.tx.run(&WAKE_LANE, args![&lane, due]).await?;
+        Ok(Some(lead))
     }
 
     async fn has_subscription(

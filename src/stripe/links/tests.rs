@@ -273,7 +273,7 @@ fn a_node_is_read_back_as_it_is_written() {
         "",
         "charge",
         "charge/",
-        "payout/po_1",
+        "price/price_1",
         "/ch_1",
         "Charge/ch_1",
     ] {

@@ -9,7 +9,13 @@ use crate::stripe::order_reference;
 pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
     reading.fields(
         id,
-        &["customer", "payment_intent", "invoice", "subscription"],
+        &[
+            "customer",
+            "payment_intent",
+            "setup_intent",
+            "invoice",
+            "subscription",
+        ],
     );
     reading.fields(text, &["mode", "status", "payment_status"]);
     reading.fields(currency, &["currency"]);

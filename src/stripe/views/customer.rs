@@ -1,9 +1,15 @@
 //! The view of a customer: who they are, and how to address them.
 
-use super::{Found, Reading, currency, flag, int, text};
+use super::{Found, Reading, currency, flag, id, int, text};
 
 pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
     reading.fields(text, &["email", "name"]);
+    reading.fields(id, &["default_source"]);
+    reading.field(
+        "default_payment_method",
+        id,
+        &["invoice_settings.default_payment_method"],
+    );
     reading.fields(currency, &["currency"]);
     reading.fields(flag, &["delinquent", "deleted"]);
     reading.fields(int, &["created"]);

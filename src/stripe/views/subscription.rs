@@ -14,6 +14,7 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
             "customer",
             "latest_invoice",
             "default_payment_method",
+            "default_source",
             "schedule",
         ],
     );
@@ -46,6 +47,12 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
             "trial_end",
             "created",
         ],
+    );
+    // What becomes of it when its trial ends and there is nothing to pay with.
+    reading.field(
+        "missing_payment_method",
+        text,
+        &["trial_settings.end_behavior.missing_payment_method"],
     );
     reading.field_of("pause_behavior", text, "pause_collection", "behavior");
     reading.field_of("pause_resumes_at", int, "pause_collection", "resumes_at");

@@ -203,7 +203,11 @@ fn calls() -> Vec<(&'static str, Call, &'static str)> {
 /// The owed mail and notices are there, once each; nothing of the model's words is anywhere that leaves.
 async fn assert_only_what_is_owed(app: &TestApp, playbook: &str, case: &str) {
     let (mails, notices, schedules) = match playbook {
-        "payment_succeeded" | "dispute_opened" => (0, 1, 0),
+        "payment_succeeded"
+        | "dispute_opened"
+        | "payout_failed"
+        | "invoice_finalization_failed"
+        | "invoice_overpaid" => (0, 1, 0),
         "subscription_past_due" | "trial_ending" => (1, 0, 0),
         "subscription_ended" => (0, 0, 1),
         _ => (1, 1, 0),
@@ -246,7 +250,12 @@ async fn one_bad_call_is_refused_by_name_and_the_rules_do_what_is_owed() {
             assert_eq!(refused.len(), 1, "{playbook}, {case}: {refused:?}");
             let offers_mail = !matches!(
                 playbook,
-                "payment_succeeded" | "subscription_ended" | "dispute_opened"
+                "payment_succeeded"
+                    | "subscription_ended"
+                    | "dispute_opened"
+                    | "payout_failed"
+                    | "invoice_finalization_failed"
+                    | "invoice_overpaid"
             );
             if name == "send_email" && !offers_mail {
                 assert_eq!(refused, ["tool_not_offered"], "{playbook}, {case}");

@@ -11,7 +11,7 @@ use crate::support::app::{START, TestApp, event};
 pub(super) const CARD_PAGE: &str = "https://acme.example/card";
 
 /// Every playbook that an event leads.
-pub(super) const LED: [&str; 7] = [
+pub(super) const LED: [&str; 10] = [
     "payment_failed",
     "payment_succeeded",
     "invoice_payment_failed",
@@ -19,6 +19,9 @@ pub(super) const LED: [&str; 7] = [
     "subscription_ended",
     "dispute_opened",
     "trial_ending",
+    "payout_failed",
+    "invoice_finalization_failed",
+    "invoice_overpaid",
 ];
 
 pub(super) async fn start(model: Arc<dyn Model>) -> TestApp {
@@ -112,6 +115,25 @@ pub(super) fn lead(playbook: &str) -> Value {
             let mut trial = subscription("trialing");
             trial["trial_end"] = json!(START + 200_000);
             event("evt_1", "customer.subscription.trial_will_end", 0, &trial)
+        }
+        "payout_failed" => {
+            let payout = json!({
+                "id": "po_1", "object": "payout", "status": "failed", "amount": 99_000, "currency": "eur",
+                "failure_code": "account_closed", "created": START - 50,
+            });
+            event("evt_1", "payout.failed", 0, &payout)
+        }
+        "invoice_finalization_failed" | "invoice_overpaid" => {
+            let (status, kind) = match playbook {
+                "invoice_overpaid" => ("paid", "invoice.overpaid"),
+                _ => ("draft", "invoice.finalization_failed"),
+            };
+            let invoice = json!({
+                "id": "in_1", "object": "invoice", "customer": "cus_1", "status": status, "amount_due": 99_000,
+                "amount_overpaid": 100, "currency": "eur", "created": START - 50,
+                "last_finalization_error": { "type": "invalid_request_error", "code": "customer_tax_location_invalid" },
+            });
+            event("evt_1", kind, 0, &invoice)
         }
         other => panic!("no event leads {other}"),
     }

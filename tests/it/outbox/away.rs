@@ -1,64 +1,13 @@
 //! A database that fails while a message is on its way: what is known is written down once it can be.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
-
 use billhook::store::{Channel, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::{PACE, by_mail, dispatcher, mailer, messages, owe, statuses, until};
 use crate::support::bench::Bench;
-use crate::support::process::PATIENCE;
+use crate::support::log::Log;
 use crate::support::smtp::{Does, SmtpServer};
-
-/// What was logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn count(&self, words: &str) -> usize {
-        let log = self.0.lock().unwrap();
-        String::from_utf8_lossy(&log).matches(words).count()
-    }
-
-    /// Waits until it is said `more` times as often as now.
-    async fn says_again(&self, words: &str, more: usize) {
-        let (start, now) = (Instant::now(), self.count(words));
-        while self.count(words) < now + more {
-            assert!(start.elapsed() < PATIENCE, "not said again: {words}");
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn says(&self, words: &str) {
-        let start = Instant::now();
-        while !String::from_utf8_lossy(&self.0.lock().unwrap()).contains(words) {
-            assert!(start.elapsed() < PATIENCE, "nothing said: {words}");
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// A table under another name makes every verb fail that needs it, and no other.
 async fn rename(database: &mut SqliteConnection, from: &str, to: &str) {

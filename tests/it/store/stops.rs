@@ -8,7 +8,7 @@ use serde_json::json;
 use super::queued::{Wanted, claim, done, go, queue, run_of, shown};
 use super::{LONG, apply, paid};
 use crate::support::bench::{Bench, policy};
-use crate::support::fixture::{Customer, Subscription, Told, delivery};
+use crate::support::fixture::{Customer, Payout, Subscription, Told, delivery};
 
 on_both!(
     a_recovered_payment_ends_its_mail_and_its_notice,
@@ -17,6 +17,7 @@ on_both!(
     a_run_that_lost_its_reason_writes_nothing,
     access_is_asked_for_at_the_moment,
     an_address_shared_with_one_who_paid_still_waits,
+    a_failed_payout_is_decided_on_its_row,
 );
 
 async fn a_recovered_payment_ends_its_mail_and_its_notice(bench: Bench) {
@@ -166,6 +167,28 @@ async fn access_is_asked_for_at_the_moment(bench: Bench) {
         let standing = bench.store.load_run(&run).await.unwrap().standing;
         assert_eq!(standing.access.unwrap().granted, granted, "{after:?}");
     }
+}
+
+/// It has no customer and no link: its own row is all there is to it.
+async fn a_failed_payout_is_decided_on_its_row(bench: Bench) {
+    let payout = Payout {
+        status: "failed",
+        failure_code: Some("account_closed"),
+        ..Payout::default()
+    };
+    let now = bench.now().seconds();
+    apply(&bench, &[Told::new("evt_po", "payout.failed", now, payout)]).await;
+    bench.clock.advance(Duration::from_secs(10));
+    let run = bench.store.claim_run(LONG).await.unwrap().unwrap();
+    assert_eq!(run.playbook, "payout_failed");
+    let input = bench.store.load_run(&run).await.unwrap();
+    assert_eq!(input.occurrence.amount, Some((123_400, "eur".to_owned())));
+    let (id, row) = input.standing.payout.unwrap();
+    assert_eq!(
+        (id.as_str(), row.text("failure_code")),
+        ("po_week", Some("account_closed"))
+    );
+    assert_eq!(input.standing.now, Some(bench.now()));
 }
 
 /// Who types a stranger's address into a checkout is another customer than the one whose address it is: that this one

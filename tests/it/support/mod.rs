@@ -7,6 +7,7 @@ pub(crate) mod chat;
 pub(crate) mod fixture;
 pub(crate) mod line;
 mod listen;
+pub(crate) mod log;
 pub(crate) mod place;
 pub(crate) mod postgres_server;
 pub(crate) mod process;

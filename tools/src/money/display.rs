@@ -5,7 +5,22 @@
 use super::locale::{Groups, NO_BREAK_SPACE, Shape, Style};
 use super::{Exponents, Flow, Money};
 
-pub(super) fn display(money: &Money, flow: Flow, locale: &str, exponents: &Exponents) -> String {
+/// How a currency is named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// By its symbol, where that can mean one currency to the reader.
+    Symbol,
+    /// By its code.
+    Code,
+}
+
+pub(super) fn display(
+    money: &Money,
+    flow: Flow,
+    locale: &str,
+    exponents: &Exponents,
+    name: Name,
+) -> String {
     let code = money.currency.as_str();
     let upper = code.to_ascii_uppercase();
     // `unsigned_abs` is what keeps the smallest i64 from overflowing.
@@ -15,7 +30,8 @@ pub(super) fn display(money: &Money, flow: Flow, locale: &str, exponents: &Expon
         .and_then(|exponent| Some((exponent, 10_u64.checked_pow(exponent)?)));
     let Some((exponent, scale)) = scale else {
         let sign = if money.amount < 0 { "-" } else { "" };
-        return format!("{sign}{absolute}{NO_BREAK_SPACE}{upper} (minor units)");
+        let units = minor_units(locale);
+        return format!("{sign}{absolute}{NO_BREAK_SPACE}{upper} ({units})");
     };
 
     let style = Style::of_locale(locale);
@@ -27,13 +43,16 @@ pub(super) fn display(money: &Money, flow: Flow, locale: &str, exponents: &Expon
         digits = format!("{digits}{}{fraction:0width$}", style.decimal);
     }
 
-    let symbol = style.symbol(code).unwrap_or(&upper);
+    let symbol = style
+        .symbol(code)
+        .filter(|_| name == Name::Symbol)
+        .unwrap_or(&upper);
     let minus = if money.amount < 0 {
         style.minus.to_string()
     } else {
         String::new()
     };
-    match style.shape(symbol) {
+    match style.shape {
         Shape::Before if !symbol.ends_with(char::is_alphabetic) => {
             format!("{minus}{symbol}{digits}")
         }
@@ -45,6 +64,17 @@ pub(super) fn display(money: &Money, flow: Flow, locale: &str, exponents: &Expon
             format!("{symbol}{NO_BREAK_SPACE}{minus}{digits}")
         }
         Shape::After => format!("{minus}{digits}{NO_BREAK_SPACE}{symbol}"),
+    }
+}
+
+/// What is said of an amount whose decimals nobody knows, so that it is not taken for whole units; in the languages that
+/// there are mails in.
+fn minor_units(locale: &str) -> &'static str {
+    let language = locale.trim().split(['-', '_']).next().unwrap_or_default();
+    if language.eq_ignore_ascii_case("de") {
+        "kleinste Einheiten"
+    } else {
+        "minor units"
     }
 }
 

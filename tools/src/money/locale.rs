@@ -57,8 +57,6 @@ enum Language {
     French,
     Japanese,
     Chinese,
-    /// A language whose own money is `kr`.
-    Nordic(&'static str, &'static str),
     /// A language with one more symbol: currency and symbol.
     Own(&'static str, &'static str),
     Other,
@@ -162,14 +160,10 @@ impl Style {
             "nl" => style(Shape::BeforeMinus, '.', ','),
             "pt" if matches!(region, "" | "br") => style(Shape::BeforeWithSpace, '.', ','),
             "pt" => SPACE_LAST.grouped_from_five(),
-            "sv" => SPACE_LAST
-                .with_minus_sign()
-                .of(Language::Nordic("sek", "kr")),
-            "nb" | "nn" | "no" => SPACE_LAST
-                .with_minus_sign()
-                .of(Language::Nordic("nok", "kr")),
-            "da" => POINT_LAST.of(Language::Nordic("dkk", "kr.")),
-            "is" => POINT_LAST.of(Language::Nordic("isk", "kr.")),
+            "sv" => SPACE_LAST.with_minus_sign().own("sek", "kr"),
+            "nb" | "nn" | "no" => SPACE_LAST.with_minus_sign().own("nok", "kr"),
+            "da" => POINT_LAST.own("dkk", "kr."),
+            "is" => POINT_LAST.own("isk", "kr."),
             "fi" => SPACE_LAST.with_minus_sign().us_dollar(),
             "pl" => SPACE_LAST.grouped_from_five().own("pln", "zł"),
             "cs" => SPACE_LAST.own("czk", "Kč"),
@@ -207,12 +201,11 @@ impl Style {
         if self.dollar == code && !code.is_empty() {
             return Some("$");
         }
-        match self.language {
-            Language::Own(own, symbol) if own == code => return Some(symbol),
-            Language::Nordic(own, symbol) if own == code => return Some(symbol),
-            // Among those who pay in a krone of their own, Iceland's goes by its code.
-            Language::Nordic(..) if code == "isk" => return None,
-            _ => {}
+        // `kr`, too, belongs to four countries, and each takes it for its own: everybody else reads the code.
+        if let Language::Own(own, symbol) = self.language
+            && own == code
+        {
+            return Some(symbol);
         }
         let foreign_dollar = |plain, french| {
             if self.language == Language::French {
@@ -242,20 +235,8 @@ impl Style {
             "nzd" => foreign_dollar("NZ$", "$NZ"),
             "hkd" => foreign_dollar("HK$", "$HK"),
             "mxn" => foreign_dollar("MX$", "$MX"),
-            // `kr` belongs to four countries. It is left to the one that has no decimals to show; the others are
-            // written by code.
-            "isk" => "kr",
             _ => return None,
         })
-    }
-
-    /// The shape of an amount in this currency: Iceland's `kr` stands after its digits in every language.
-    pub(super) fn shape(&self, symbol: &str) -> Shape {
-        if symbol == "kr" {
-            Shape::After
-        } else {
-            self.shape
-        }
     }
 }
 
