@@ -89,7 +89,12 @@ fn values_are_refused_by_key_place_and_reason() {
         (
             "BILLHOOK__TELEMETRY__LOG_FORMAT",
             "xml",
-            "`telemetry.log_format`",
+            "`telemetry.log_format` in environment variable BILLHOOK__TELEMETRY__LOG_FORMAT: unknown variant `xml`, expected `text` or `json`",
+        ),
+        (
+            "BILLHOOK__ACCESS__ON_LOST_DISPUTE",
+            "foo",
+            "`access.on_lost_dispute` in environment variable BILLHOOK__ACCESS__ON_LOST_DISPUTE: unknown variant `foo`, expected `keep` or `end`",
         ),
         (
             "BILLHOOK__LINKS__UPDATE_PAYMENT",
