@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billhook::store::{
-    About, Action, Channel, ClaimedMessage, Clearance, MessageRecord, NewEffect, Page, Policy,
-    SendOutcome, SqlStore, Store, TOLD,
+    About, Action, Channel, ClaimedMessage, Clearance, MessageFilter, MessageRecord, NewEffect,
+    Page, Policy, SendOutcome, SqlStore, Store, TOLD,
 };
 use billhook_tools::Proposal;
 
@@ -96,7 +96,12 @@ async fn messages(bench: &Bench) -> Vec<MessageRecord> {
         limit: 100,
         starting_after: None,
     };
-    let mut all = bench.store.messages(None, &page).await.unwrap().data;
+    let mut all = bench
+        .store
+        .messages(&MessageFilter::default(), &page)
+        .await
+        .unwrap()
+        .data;
     all.retain(|message| message.channel == "app");
     all.reverse();
     all
