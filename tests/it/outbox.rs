@@ -4,6 +4,7 @@ mod application;
 mod away;
 mod connections;
 mod lease;
+mod receiver;
 mod side_by_side;
 mod stopping;
 mod table;
