@@ -69,7 +69,9 @@ impl SqlStore {
                 "rule": row.text("rule")?,
             }));
         }
-        event.fetches = self.questions_of(&event, found.opt_text("object")?).await?;
+        event.fetches = self
+            .questions_of(&event, found.opt_text("object")?, moment)
+            .await?;
         if let Some(occurrence) = &event.occurrence
             && let Some(row) = self.db.row(&RUN_OF_OCCURRENCE, args![occurrence]).await?
         {
