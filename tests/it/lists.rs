@@ -149,7 +149,7 @@ async fn movements_that_several_accounts_may_mean_are_asked_about() {
         assert_eq!(problem["type"], "urn:billhook:problem:ambiguous-id");
         let candidates = problem["candidates"].as_array().unwrap().iter();
         let mut accounts: Vec<&Value> = candidates.map(|one| &one["account"]).collect();
-        accounts.sort_by_key(|account| account.to_string());
+        accounts.sort_by_key(ToString::to_string);
         assert_eq!(accounts, ["acct_a", "acct_b"], "{query}");
     }
     let whose = "source=ch_1&account=acct_b&livemode=true";

@@ -96,12 +96,8 @@ async fn messages(bench: &Bench) -> Vec<MessageRecord> {
         limit: 100,
         starting_after: None,
     };
-    let mut all = bench
-        .store
-        .messages(&MessageFilter::default(), &page)
-        .await
-        .unwrap()
-        .data;
+    let every = MessageFilter::default();
+    let mut all = bench.store.messages(&every, &page).await.unwrap().data;
     all.retain(|message| message.channel == "app");
     all.reverse();
     all
