@@ -8,9 +8,9 @@ use billhook::clock::Timestamp;
 use billhook::store::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, LedgerFilter, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow,
-    Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep,
+    ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution, Resolved,
+    Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -184,7 +184,7 @@ impl Store for NoDatabase {
 
     async fn messages(
         &self,
-        _: Option<&str>,
+        _: &MessageFilter,
         _: &Page,
     ) -> Result<Listing<MessageRecord>, StoreError> {
         Err(StoreError::Contended)

@@ -8,6 +8,7 @@ ALTER TABLE messages ALTER COLUMN purpose DROP NOT NULL;
 ALTER TABLE messages ADD COLUMN object TEXT;
 -- Null for a message that is due when time alone changes its row: the end of a grace or of a hold.
 ALTER TABLE messages ADD COLUMN version BIGINT;
+CREATE INDEX messages_of_channel ON messages (channel, created_at, id);
 CREATE INDEX messages_of_object ON messages (account, livemode, object, version) WHERE channel = 'app';
 
 -- The last version of what is gone, so that an order that comes back under its old id goes on counting.
@@ -71,3 +72,8 @@ CREATE VIEW billhook_disputes AS
     FROM objects o CROSS JOIN LATERAL jsonb_to_record(o.data::jsonb)
         AS d (charge TEXT, payment_intent TEXT, status TEXT, reason TEXT, amount BIGINT, currency TEXT, due_by BIGINT)
     WHERE o.kind = 'dispute';
+
+CREATE VIEW billhook_ledger AS
+    SELECT l.account, l.livemode = 1 AS livemode, l.id, l.kind AS type, l.source, l.source_kind AS source_object, l.amount, l.fee, l.currency,
+        billhook_time(l.created / 1000000) AS created
+    FROM ledger l;

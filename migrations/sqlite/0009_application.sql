@@ -57,6 +57,7 @@ CREATE INDEX messages_of_customer ON messages (account, livemode, customer, trie
 CREATE INDEX messages_of_playbook ON messages (account, livemode, playbook, tried_at) WHERE channel = 'email' AND tried_at IS NOT NULL;
 CREATE INDEX messages_queued ON messages (account, livemode, playbook, not_before) WHERE status = 'pending' AND waits_for_cap = 'playbook';
 CREATE INDEX messages_unsent ON messages (status, created_at, id) WHERE status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied');
+CREATE INDEX messages_of_channel ON messages (channel, created_at, id);
 CREATE INDEX messages_of_object ON messages (account, livemode, object, version) WHERE channel = 'app';
 
 -- The last version of what is gone, so that an order that comes back under its old id goes on counting.
@@ -115,3 +116,8 @@ CREATE VIEW billhook_disputes AS
         strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(o.data, '$.due_by'), 'unixepoch') AS due_by,
         strftime('%Y-%m-%dT%H:%M:%SZ', o.created / 1000000, 'unixepoch') AS created, o.version
     FROM objects o WHERE o.kind = 'dispute';
+
+CREATE VIEW billhook_ledger AS
+    SELECT l.account, l.livemode, l.id, l.kind AS type, l.source, l.source_kind AS source_object, l.amount, l.fee, l.currency,
+        strftime('%Y-%m-%dT%H:%M:%SZ', l.created / 1000000, 'unixepoch') AS created
+    FROM ledger l;

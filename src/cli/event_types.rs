@@ -33,7 +33,7 @@ pub(super) fn print(around: &Surroundings, output: &mut Output) -> anyhow::Resul
         }))?;
         return Ok(Answer::Yes);
     }
-    let rows = RULES.iter().map(|rule| {
+    let row = |rule: &Rule| {
         let kept = if rule.keeps_row {
             "its row and links"
         } else {
@@ -45,18 +45,17 @@ pub(super) fn print(around: &Surroundings, output: &mut Output) -> anyhow::Resul
             kept.to_owned(),
             leads(rule).unwrap_or_default(),
         ]
-    });
-    output.table(&["type", "object", "state kept", "may lead to"], rows)?;
+    };
+    let rows: Vec<_> = RULES.iter().map(row).collect();
+    output.names(&["type", "object", "state kept", "may lead to"], &rows)?;
     output.line("")?;
     output.line("Which state may follow which:")?;
     for lattice in LATTICES {
         output.line("")?;
         output.line(heading(lattice))?;
-        let rows = lattice
-            .states
-            .iter()
-            .map(|state| vec![state.name.to_owned(), state.next.join(", "), remark(state)]);
-        output.table(&["state", "next", ""], rows)?;
+        let row = |state: &State| vec![state.name.to_owned(), state.next.join(", "), remark(state)];
+        let rows: Vec<_> = lattice.states.iter().map(row).collect();
+        output.names(&["state", "next", ""], &rows)?;
     }
     Ok(Answer::Yes)
 }

@@ -63,6 +63,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             StoreError::UnknownUrl
             | StoreError::SchemaTooNew { .. }
             | StoreError::SchemaMissing => USAGE,
+            StoreError::NoSuch { .. } => NO,
             _ => OUTSIDE,
         });
     }

@@ -5,7 +5,9 @@ use clap::{Subcommand, ValueEnum};
 use super::failure::Failure;
 use super::output::{Output, clean, clean_lines};
 use super::{Answer, Surroundings};
-use crate::store::{MESSAGE_STATUSES, MessageRecord, Page, Resolution, Resolved, Store as _};
+use crate::store::{
+    Channel, MESSAGE_STATUSES, MessageFilter, MessageRecord, Page, Resolution, Resolved, Store as _,
+};
 
 /// What may be asked for.
 #[derive(Debug, Subcommand)]
@@ -15,6 +17,9 @@ pub(super) enum Outbox {
         /// Only those in this status
         #[arg(long, value_parser = MESSAGE_STATUSES)]
         status: Option<String>,
+        /// Only those to customers (`email`), to colleagues, or to the business's own application
+        #[arg(long, value_parser = Channel::WORDS)]
+        channel: Option<String>,
         /// How many
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
         limit: u32,
@@ -61,6 +66,7 @@ impl Outbox {
         match self {
             Self::List {
                 status,
+                channel,
                 limit,
                 starting_after,
             } => {
@@ -68,7 +74,11 @@ impl Outbox {
                     limit,
                     starting_after,
                 };
-                let messages = store.messages(status.as_deref(), &page).await?;
+                let filter = MessageFilter {
+                    status,
+                    channel: channel.as_deref().and_then(Channel::parse),
+                };
+                let messages = store.messages(&filter, &page).await?;
                 if output.is_json() {
                     output.json(&messages)?;
                     return Ok(Answer::Yes);

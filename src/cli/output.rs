@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -13,6 +13,9 @@ const WIDTH: u16 = 120;
 /// One line under the header and nothing else: tables are copied from as often as they are read.
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// What stands around a cell.
+const PADDING: u16 = 2;
 
 /// Columns that are never wrapped: half an id cannot be copied.
 const WHOLE: [&str; 4] = ["id", "time", "event", "received"];
@@ -78,27 +81,19 @@ impl Output {
         header: &[&str],
         rows: impl IntoIterator<Item = Vec<String>>,
     ) -> anyhow::Result<()> {
-        let mut table = Table::new();
-        table
-            .load_style(STYLE)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(self.width)
-            .set_header(header.iter().map(ToString::to_string));
-        for row in rows {
-            table.add_row(row.iter().map(|cell| clean_lines(cell)));
-        }
-        for (index, name) in header.iter().enumerate() {
-            if WHOLE.contains(name)
-                && let Some(column) = table.column_mut(index)
-            {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
-        }
-        let text: Vec<String> = table
-            .lines()
-            .map(|line| line.trim_end().to_owned())
-            .collect();
-        self.line(text.join("\n"))
+        let whole = |(_, name): (usize, &&str)| {
+            WHOLE
+                .contains(name)
+                .then_some(ColumnConstraint::ContentWidth)
+        };
+        let constraints = header.iter().enumerate().map(whole).collect();
+        let rows: Vec<Vec<String>> = rows.into_iter().collect();
+        self.line(drawn(self.width, header, &rows, constraints))
+    }
+
+    /// A table of names, which wraps between them and never within one.
+    pub(super) fn names(&mut self, header: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+        self.line(names(self.width, header, rows))
     }
 
     /// Hands on what was written so far: before waiting, and at the end.
@@ -107,6 +102,74 @@ impl Output {
             .flush()
             .map_err(|error| Failure::Stdout(error).into())
     }
+}
+
+/// A table in text; each column has its constraint, if any.
+fn drawn(
+    width: u16,
+    header: &[&str],
+    rows: &[Vec<String>],
+    constraints: Vec<Option<ColumnConstraint>>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(STYLE)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(header.iter().map(ToString::to_string));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| clean_lines(cell)));
+    }
+    for (index, constraint) in constraints.into_iter().enumerate() {
+        if let (Some(constraint), Some(column)) = (constraint, table.column_mut(index)) {
+            column.set_constraint(constraint);
+        }
+    }
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+/// A table of names. Where it is too narrow for the longest words of its columns, each row is a line, and what belongs to it
+/// stands below, a line for each cell.
+fn names(width: u16, header: &[&str], rows: &[Vec<String>]) -> String {
+    let longest = |(index, name): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let words = cells.flat_map(|cell| cell.split_whitespace());
+        words
+            .chain(name.split_whitespace())
+            .map(|word| word.chars().count())
+            .max()
+            .and_then(|most| u16::try_from(most).ok())
+            .map_or(PADDING, |most| most.saturating_add(PADDING))
+    };
+    let needed: Vec<u16> = header.iter().enumerate().map(longest).collect();
+    let between = u16::try_from(header.len().saturating_sub(1)).unwrap_or(u16::MAX);
+    let sum = |sum: u16, one: &u16| sum.saturating_add(*one);
+    if needed.iter().fold(between, sum) <= width {
+        let at_least = |most| Some(ColumnConstraint::LowerBoundary(Width::Fixed(most)));
+        return drawn(
+            width,
+            header,
+            rows,
+            needed.into_iter().map(at_least).collect(),
+        );
+    }
+    let mut lines = Vec::new();
+    for row in rows {
+        for (index, (name, cell)) in header.iter().zip(row).enumerate() {
+            let cell = clean_lines(cell);
+            match (index, cell.is_empty(), name.is_empty()) {
+                (0, ..) => lines.push(cell),
+                (_, true, _) => {}
+                (_, false, true) => lines.push(format!("  {cell}")),
+                (_, false, false) => lines.push(format!("  {name}: {cell}")),
+            }
+        }
+    }
+    lines.join("\n")
 }
 
 /// `text` in one line without anything that a terminal would act on.
@@ -134,6 +197,38 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_never_broken_however_narrow_it_is() {
+        let text = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [
+            text([
+                "customer.subscription.pending_update_applied",
+                "subscription",
+                "its row and links",
+            ]),
+            text(["won", "lost, warning_under_review, won", ""]),
+        ];
+        for width in 40..=120 {
+            let drawn = names(width, &["type", "next", ""], &rows);
+            for word in rows.iter().flatten().flat_map(|cell| cell.split(' ')) {
+                assert!(
+                    drawn.contains(word),
+                    "{width}: {word} is broken in\n{drawn}"
+                );
+            }
+            if drawn.contains('─') {
+                let widest = drawn.lines().map(|line| line.chars().count()).max();
+                assert!(widest <= Some(usize::from(width)), "{width}:\n{drawn}");
+            }
+        }
+        assert!(names(120, &["type", "next", ""], &rows).contains('─'));
+        assert_eq!(
+            names(40, &["type", "next", ""], &rows),
+            "customer.subscription.pending_update_applied\n  next: subscription\n  its row and links\n\
+             won\n  next: lost, warning_under_review, won"
+        );
+    }
 
     #[test]
     fn nothing_reaches_a_terminal_that_it_would_act_on() {

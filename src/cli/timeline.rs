@@ -146,28 +146,17 @@ fn asked(fetch: &FetchRecord) -> String {
     };
     let error = || clean(fetch.last_error.as_deref().unwrap_or("no reason is known"));
     let at = |time: &Option<String>| time.as_deref().map(short).unwrap_or_default();
+    let about = format!("{} {}, because {why}", clean(&fetch.kind), clean(&fetch.id));
+    if let Some(waits) = &fetch.waits_for {
+        return format!("question to Stripe about {about}: {}", clean(waits));
+    }
     let came = match fetch.status.as_str() {
         "done" => format!("answered at {}", at(&fetch.ended_at)),
         "gone" => "Stripe has no such object any more".to_owned(),
         "given_up" => format!("given up ({})", error()),
-        "denied" => format!(
-            "{}; asked again at {}, or when `serve` is started anew",
-            error(),
-            at(&fetch.not_before)
-        ),
-        _ if fetch.last_error.is_some() => format!(
-            "attempt {} failed ({}); asked again at {}",
-            fetch.attempts,
-            error(),
-            at(&fetch.not_before)
-        ),
-        _ => format!("waits until {}", at(&fetch.not_before)),
+        other => other.to_owned(),
     };
-    format!(
-        "asked Stripe about {} {}, because {why}: {came}",
-        clean(&fetch.kind),
-        clean(&fetch.id)
-    )
+    format!("asked Stripe about {about}: {came}")
 }
 
 /// Why nothing follows.

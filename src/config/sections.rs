@@ -296,6 +296,7 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "values::duration")]
     pub past_due_grace: Duration,
     /// What a lost dispute does to the access of whoever won it.
+    #[serde(deserialize_with = "values::word")]
     pub on_lost_dispute: OnLostDispute,
 }
 
@@ -333,6 +334,7 @@ pub struct TelemetryConfig {
     /// What is logged, in the notation of `RUST_LOG`.
     pub log: String,
     /// How log lines look.
+    #[serde(deserialize_with = "values::word")]
     pub log_format: LogFormat,
     /// Where traces are sent.
     #[serde(deserialize_with = "values::optional")]

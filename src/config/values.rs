@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 
 use super::span::Span;
@@ -110,6 +110,11 @@ where
         "" => Ok(None),
         text => text.parse().map(Some).map_err(D::Error::custom),
     }
+}
+
+/// Reads one word of a few. The reader of files names what it got and not what it would take, so this asks the type itself.
+pub(super) fn word<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    T::deserialize(String::deserialize(from)?.trim().into_deserializer())
 }
 
 /// Reads one secret; an empty text means that there is none.

@@ -184,9 +184,24 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A verb that failed while something was read: trying again may do, and what failed is not the caller's to know.
+/// A verb that failed while something was read: trying again may do, and what failed is not the caller's to know. Only
+/// where a page was to go on is the caller's own, and is answered like a parameter that Stripe does not know.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if let StoreError::NoSuch { object, id } = &error {
+            let mut problem = Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid-parameter",
+                "Invalid parameter",
+                format!(
+                    "No such {object}: '{id}'; `starting_after` is the id of a row of this list"
+                ),
+            );
+            problem
+                .members
+                .push(("parameter", Value::from("starting_after")));
+            return problem;
+        }
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",

@@ -169,10 +169,10 @@ impl Store for FakeStore {
 
     async fn messages(
         &self,
-        status: Option<&str>,
+        filter: &MessageFilter,
         page: &Page,
     ) -> Result<Listing<MessageRecord>, StoreError> {
-        self.asked(&format!("messages {status:?}"), page)?;
+        self.asked(&format!("messages {filter:?}"), page)?;
         Ok(empty(page))
     }
 

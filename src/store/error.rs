@@ -52,6 +52,14 @@ pub enum StoreError {
         #[source]
         source: serde_json::Error,
     },
+    /// A page was to go on after a row that is not there.
+    #[error("no such {object}: '{id}'; a page goes on after the id of a row of its list")]
+    NoSuch {
+        /// What the list has.
+        object: String,
+        /// The id that was given.
+        id: String,
+    },
     /// Another worker took over: whatever was being done is not ours any more.
     #[error("another worker took over")]
     Fenced,
@@ -76,6 +84,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    pub(super) fn no_such(object: &str, id: &str) -> Self {
+        Self::NoSuch {
+            object: object.replace('_', " "),
+            id: id.to_owned(),
+        }
+    }
+
     /// Trying again cannot help: the data itself is what fails.
     pub fn is_final(&self) -> bool {
         match self {

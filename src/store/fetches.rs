@@ -20,6 +20,7 @@ use super::records::ClaimedEvent;
 use super::shown::EventRecord;
 use super::shown::rows::count;
 use super::sql_store::SqlStore;
+use super::waits::{self, Moment};
 use crate::clock::{Timestamp, micros};
 use crate::guardrails::mandatory::{Key, rule_of};
 use crate::stripe::event::{THIN, is_thin};
@@ -229,6 +230,7 @@ impl SqlStore {
         &self,
         event: &EventRecord,
         object: Option<String>,
+        moment: Moment,
     ) -> Result<Vec<FetchRecord>, StoreError> {
         let Some((kind, object)) = asked_about(event, object) else {
             return Ok(Vec::new());
@@ -249,6 +251,7 @@ impl SqlStore {
                     not_before: waits.then(|| not_before.iso()),
                     asked_at: row.time("asked_at")?.iso(),
                     ended_at: row.opt_time("ended_at")?.map(Timestamp::iso),
+                    waits_for: waits::fetch(row, self.policy.reach, moment)?,
                     status,
                 })
             })

@@ -133,7 +133,8 @@ impl SqlStore {
             None => None,
             Some(id) => {
                 let asked = args![id, account, livemode, source, 1];
-                self.db.rows(&BY_ID, asked).await?.into_iter().next()
+                let row = self.db.row(&BY_ID, asked).await?;
+                Some(row.ok_or_else(|| StoreError::no_such("ledger entry", id))?)
             }
         };
         let place = match &after {

@@ -2,7 +2,7 @@
 //!
 //! Callers see [`Store`] and the records in `records.rs`, never a connection or a table. No verb holds a transaction
 //! while anything outside of the database happens. A new verb is a method here, its statements and its code in the file
-//! of its stage (`inbox`, `apply`, `observe`, `backfill`, `runs`, `finish`, `outbox`, `read`), a case in `tests/it/store.rs`, which runs on
+//! of its stage (`inbox`, `apply`, `observe`, `backfill`, `runs`, `finish`, `outbox`, `read`, `lists`), a case in `tests/it/store.rs`, which runs on
 //! both databases, and a story in `tests/it/faults`, where every call of it fails once.
 
 mod apply;
@@ -15,6 +15,7 @@ mod fetches;
 mod finish;
 mod inbox;
 mod ledger;
+mod lists;
 mod migrations;
 mod notices;
 mod observe;
@@ -224,7 +225,7 @@ pub trait Store: Send + Sync {
     /// Lists messages, newest first.
     async fn messages(
         &self,
-        status: Option<&str>,
+        filter: &MessageFilter,
         page: &Page,
     ) -> Result<Listing<MessageRecord>, StoreError>;
     /// One message as rendered.

@@ -226,6 +226,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// The words of all.
+    pub const WORDS: [&str; 4] = ["email", "sales", "finance", "app"];
+
     /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fetches::FetchRecord;
+use super::records::Channel;
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::Superseded;
 
@@ -16,7 +17,7 @@ use crate::guardrails::mandatory::snapshot::Superseded;
 pub struct Page {
     /// 1 to 100.
     pub limit: u32,
-    /// The id after which to go on.
+    /// The id after which to go on. A list that has no such row is refused.
     pub starting_after: Option<String>,
 }
 
@@ -71,6 +72,15 @@ pub struct ObjectFilter {
     pub account: Option<String>,
     /// Of this mode.
     pub livemode: Option<bool>,
+}
+
+/// Which messages.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    /// In this status.
+    pub status: Option<String>,
+    /// Of this channel.
+    pub channel: Option<Channel>,
 }
 
 /// Which movements of money.

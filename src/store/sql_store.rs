@@ -11,9 +11,9 @@ use super::error::StoreError;
 use super::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, LedgerFilter, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow,
-    Observation, Observed, Page, Policy, Progress, Release, Resolution, Resolved, Retried,
-    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep,
+    ObjectFilter, ObjectRow, Observation, Observed, Page, Policy, Progress, Release, Resolution,
+    Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -38,6 +38,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("caps", super::caps::ALL),
     ("fetches", super::fetches::ALL),
     ("read", super::read::ALL),
+    ("lists", super::lists::ALL),
     ("standing", super::standing::ALL),
     ("summary", super::summary::ALL),
     ("telling", super::telling::ALL),
@@ -292,10 +293,10 @@ impl Store for SqlStore {
     }
     async fn messages(
         &self,
-        status: Option<&str>,
+        filter: &MessageFilter,
         page: &Page,
     ) -> Result<Listing<MessageRecord>, StoreError> {
-        self.list_messages(status, page).await
+        self.list_messages(filter, page).await
     }
     async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError> {
         self.read_message(id).await

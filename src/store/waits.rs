@@ -5,6 +5,7 @@
 
 use super::database::{Row, args, statements};
 use super::error::StoreError;
+use super::fetches::Reach;
 use super::shown::RunRecord;
 use super::shown::rows::count;
 use super::sql_store::SqlStore;
@@ -264,6 +265,41 @@ pub(super) fn message(row: &Row, moment: Moment) -> Result<Option<String>, Store
         )),
         _ => None,
     })
+}
+
+/// What a question to Stripe waits for, as whoever has a key of this reach would ask it. Nothing waits for its answer.
+pub(super) fn fetch(row: &Row, reach: Reach, moment: Moment) -> Result<Option<String>, StoreError> {
+    let status = row.text("status")?;
+    if !matches!(status.as_str(), "pending" | "denied") {
+        return Ok(None);
+    }
+    let is_denied = status == "denied";
+    let lease = row.time("lease_until")?;
+    let not_before = row.time("not_before")?;
+    let (at, later) = (second(not_before), not_before > moment.now);
+    Ok(Some(match row.opt_text("last_error")? {
+        _ if moment.holds(lease) => {
+            format!("is being asked, under a lease until {}", second(lease))
+        }
+        _ if !reach.covers(row.flag("livemode")?) => {
+            "waits for a key of its mode: set STRIPE_SECRET_KEY".to_owned()
+        }
+        Some(error) if later && is_denied => format!(
+            "has no answer yet ({error}); it is asked again at {at}, or when `serve` is started anew"
+        ),
+        Some(error) if later => format!("has no answer yet ({error}); it is asked again at {at}"),
+        Some(error) => {
+            format!("has no answer yet ({error}); it waits for a free worker to ask again")
+        }
+        None if later && is_denied => format!(
+            "waits until {at}, or until `serve` is started anew: the key may not ask about objects of this kind; \
+             `billhook doctor` names the permission"
+        ),
+        None if later => {
+            format!("waits until {at}: what is on its way may settle it without asking")
+        }
+        None => format!("is due since {at} and waits for a free worker"),
+    }))
 }
 
 /// Whether a message waits because its last try failed. Its own reasons to wait start with their name.

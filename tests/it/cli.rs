@@ -67,8 +67,56 @@ fn the_demo_does_the_main_job_with_nothing_configured() {
         error.contains("there is no event `evt_nobody_knows`"),
         "{error}"
     );
+    for list in ["events", "outbox"] {
+        let (code, _, error) = ask(&[list, "list", "--starting-after", "re_nobody"]);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(
+            error.contains(": 're_nobody'; a page goes on after"),
+            "{error}"
+        );
+    }
+    let (_, listed, _) = ask(&["outbox", "list", "--channel", "sales", "--json"]);
+    let listed = json(listed.as_bytes());
+    let channels = listed["data"].as_array().unwrap().iter();
+    let mut channels: Vec<_> = channels.map(|message| &message["channel"]).collect();
+    channels.dedup();
+    assert_eq!(channels, ["sales"]);
     let (code, _, error) = ask(&["events", "retry", "evt_demo_19"]);
     assert_eq!(code, Some(1), "{error}");
+}
+
+#[test]
+fn every_type_is_listed_whole_on_a_narrow_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let list = |arguments: &[&str], columns: &str| {
+        let mut asked = billhook(home.path());
+        asked.args(arguments).env("COLUMNS", columns);
+        asked.output().unwrap().stdout
+    };
+    let all = json(&list(&["events", "types", "--json"], "40"));
+    for columns in ["40", "80", "120"] {
+        let text = String::from_utf8(list(&["events", "types"], columns)).unwrap();
+        for handled in all["data"].as_array().unwrap() {
+            let kind = handled["type"].as_str().unwrap();
+            let is_there = text
+                .lines()
+                .any(|line| line.split_whitespace().any(|word| word == kind));
+            assert!(is_there, "{kind} at {columns} columns:\n{text}");
+        }
+        for state in all["states"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|of| of["states"].as_array().unwrap())
+        {
+            for name in state["next"].as_array().unwrap() {
+                assert!(
+                    text.contains(name.as_str().unwrap()),
+                    "{name} at {columns} columns"
+                );
+            }
+        }
+    }
 }
 
 #[test]

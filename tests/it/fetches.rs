@@ -162,6 +162,8 @@ async fn an_answer_of_the_very_second_of_a_tie_is_asked_for_once_more() {
     }
     app.drain().await;
     assert_eq!(stripe.asked().len(), 0, "not within the second of the tie");
+    let waits = only_question(&app, "evt_2").await.waits_for.unwrap();
+    assert!(waits.starts_with("waits until 20"), "{waits}");
     app.clock.advance(Duration::from_secs(2));
     app.drain().await;
     let asked = only_question(&app, "evt_2").await;
@@ -173,7 +175,8 @@ async fn an_answer_of_the_very_second_of_a_tie_is_asked_for_once_more() {
     stripe.shelf().now = START + 3;
     app.clock.advance(Duration::from_secs(2));
     app.drain().await;
-    assert_eq!(only_question(&app, "evt_2").await.status, "done");
+    let over = only_question(&app, "evt_2").await;
+    assert_eq!((over.status.as_str(), over.waits_for), ("done", None));
     assert_eq!(app.row("subscription", "sub_1").await["status"], "active");
 }
 

@@ -116,7 +116,8 @@ async fn told(app: &TestApp, worlds: &[usize]) {
     app.settle().await;
 }
 
-async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
+/// What the API answers.
+pub(super) async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
     let token = app.app.admin_token().expose_secret();
     let request = Request::get(format!("/api/v1/{path}"))
         .header("Host", "localhost")

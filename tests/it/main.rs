@@ -32,6 +32,8 @@ mod identity;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod outbox;
 #[cfg(test)]
 mod serve;

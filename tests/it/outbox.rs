@@ -4,6 +4,7 @@ mod application;
 mod away;
 mod connections;
 mod lease;
+mod receiver;
 mod side_by_side;
 mod stopping;
 mod table;
@@ -18,7 +19,8 @@ use billhook::hints::Doorbell;
 use billhook::outbox::{Dispatcher, Mailer, SmtpMailer, Way, dispatch};
 use billhook::retry::RetryPolicy;
 use billhook::store::{
-    Action, Channel, Finish, MessageRecord, NewEffect, NewMessage, Page, SqlStore, Store,
+    Action, Channel, Finish, MessageFilter, MessageRecord, NewEffect, NewMessage, Page, SqlStore,
+    Store,
 };
 use billhook_tools::{Priority, Proposal};
 use serde_json::json;
@@ -148,7 +150,12 @@ async fn messages(bench: &Bench, channel: Channel) -> Vec<MessageRecord> {
         limit: 100,
         starting_after: None,
     };
-    let mut all = bench.store.messages(None, &page).await.unwrap().data;
+    let mut all = bench
+        .store
+        .messages(&MessageFilter::default(), &page)
+        .await
+        .unwrap()
+        .data;
     all.retain(|message| message.channel == channel.as_str());
     all.sort_by(|a, b| a.message_id.cmp(&b.message_id));
     all

@@ -40,6 +40,7 @@ mod inbox;
 mod lanes;
 mod money;
 mod observe;
+mod pages;
 mod plans;
 mod queued;
 mod references;

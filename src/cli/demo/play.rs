@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::send::post::Poster;
 use crate::cli::send::recorded::{self, Recorded};
 use crate::clock::Clock;
-use crate::store::{EventRecord, MessageRecord, Page, Store};
+use crate::store::{EventRecord, MessageFilter, MessageRecord, Page, Store};
 
 /// How long everything may take after the last post.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -176,7 +176,7 @@ async fn gather(stage: &Stage, store: &dyn Store, scenes: Vec<Scene>) -> anyhow:
         starting_after: None,
     };
     let mut messages = Vec::new();
-    for listed in store.messages(None, &page).await?.data {
+    for listed in store.messages(&MessageFilter::default(), &page).await?.data {
         messages.extend(store.message(&listed.id).await?);
     }
     messages.reverse();

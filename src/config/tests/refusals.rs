@@ -87,11 +87,6 @@ fn values_are_refused_by_key_place_and_reason() {
             "`money.exponents.isk`",
         ),
         (
-            "BILLHOOK__TELEMETRY__LOG_FORMAT",
-            "xml",
-            "`telemetry.log_format`",
-        ),
-        (
             "BILLHOOK__LINKS__UPDATE_PAYMENT",
             "http://acme.example",
             "https://",
@@ -155,6 +150,25 @@ fn values_are_refused_by_key_place_and_reason() {
     ] {
         let error = refusal(from_file(text));
         assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_word_is_refused_with_the_words_there_are() {
+    for (name, value, expected) in [
+        (
+            "BILLHOOK__TELEMETRY__LOG_FORMAT",
+            "xml",
+            "`telemetry.log_format` in environment variable BILLHOOK__TELEMETRY__LOG_FORMAT: unknown variant `xml`, expected `text` or `json`",
+        ),
+        (
+            "BILLHOOK__ACCESS__ON_LOST_DISPUTE",
+            "foo",
+            "`access.on_lost_dispute` in environment variable BILLHOOK__ACCESS__ON_LOST_DISPUTE: unknown variant `foo`, expected `keep` or `end`",
+        ),
+    ] {
+        let error = refusal(from_environment(&[(name, value)]));
+        assert!(error.contains(expected), "{name}={value}: {error}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Customers, orders, subscriptions, invoices and payments, as the business sees them, and the ledger of what moved.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -53,12 +54,14 @@ fn routes_of(all: &str, one: &str, kind: &'static str) -> Router<Arc<App>> {
 }
 
 async fn list(app: &App, kind: &str, mut parameters: Parameters) -> ListAnswer<Value> {
-    let page = parameters.page()?;
+    let mut page = parameters.page()?;
     let whose = Whose::taken_from(&mut parameters)?;
     parameters.finish()?;
     if let Some(after) = &page.starting_after {
-        // A page that goes on from one of several rows would leave out some of the others, or show them twice.
-        unambiguous(app, kind, after, &whose).await?;
+        // A page that goes on from one of several rows would leave out some of the others, or show them twice. An order
+        // may go by another id since it was listed.
+        let row = unambiguous(app, kind, after, &whose).await?;
+        page.starting_after = row.map(|row| row.id).or(page.starting_after);
     }
     let filter = ObjectFilter {
         kind: kind.to_owned(),
@@ -86,14 +89,18 @@ async fn ledger(
         livemode: whose.livemode,
     };
     parameters.finish()?;
-    if filter.id.is_some() {
-        let same_id = Page {
+    if filter.id.is_some() || filter.source.is_some() {
+        let first = Page {
             limit: 100,
             starting_after: None,
         };
-        let entries = app.state.store.ledger(&filter, &same_id).await?.data;
-        if entries.len() > 1 {
+        let entries = app.state.store.ledger(&filter, &first).await?.data;
+        if filter.id.is_some() && entries.len() > 1 {
             return Err(ambiguous_entry(&entries));
+        }
+        let owners = owners(&entries);
+        if owners.len() > 1 {
+            return Err(ambiguous(owners.into_iter()));
         }
     }
     filter.id = None;
@@ -148,7 +155,11 @@ pub(super) async fn unambiguous(
     rows.retain(|row| whose.may_be(row));
     match rows.as_slice() {
         [] | [_] => Ok(rows.pop()),
-        rows => Err(ambiguous(rows)),
+        rows => {
+            Err(ambiguous(rows.iter().map(|row| {
+                (row.id.as_str(), row.account.as_str(), row.livemode)
+            })))
+        }
     }
 }
 
@@ -156,10 +167,28 @@ fn shape(app: &App, row: &ObjectRow) -> Value {
     shapes::object(row, app.state.clock.now(), &app.state.access)
 }
 
-fn ambiguous(rows: &[ObjectRow]) -> Problem {
-    let candidates = rows
+/// An id, its account and its mode.
+type Owned<'a> = (&'a str, &'a str, bool);
+
+/// Whose the objects are that tell of these movements.
+fn owners(entries: &[LedgerEntry]) -> BTreeSet<Owned<'_>> {
+    entries
         .iter()
-        .map(|row| json!({ "id": row.id, "account": row.account, "livemode": row.livemode }))
+        .map(|entry| {
+            (
+                entry.source.as_str(),
+                entry.account.as_str(),
+                entry.livemode,
+            )
+        })
+        .collect()
+}
+
+fn ambiguous<'a>(rows: impl Iterator<Item = Owned<'a>>) -> Problem {
+    let candidates = rows
+        .map(
+            |(id, account, livemode)| json!({ "id": id, "account": account, "livemode": livemode }),
+        )
         .collect();
     conflict(
         "several accounts or modes have this id; say which with `account` and `livemode`",

@@ -15,7 +15,7 @@ use crate::hints::Bell;
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
-use crate::store::{MESSAGE_STATUSES, MessageRecord, Resolution, Resolved};
+use crate::store::{Channel, MESSAGE_STATUSES, MessageFilter, MessageRecord, Resolution, Resolved};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -30,10 +30,13 @@ async fn list(
 ) -> ListAnswer<MessageRecord> {
     let page = parameters.page()?;
     let status = parameters.word("status", &MESSAGE_STATUSES)?;
+    let channel = parameters.word("channel", &Channel::WORDS)?;
     parameters.finish()?;
-    Ok(Json(
-        app.state.store.messages(status.as_deref(), &page).await?,
-    ))
+    let filter = MessageFilter {
+        status,
+        channel: channel.as_deref().and_then(Channel::parse),
+    };
+    Ok(Json(app.state.store.messages(&filter, &page).await?))
 }
 
 async fn show(

@@ -207,7 +207,7 @@ async fn lists_are_asked_for_page_by_page() {
         [
             "objects customer limit=10 after=-",
             "runs limit=100 after=run_7",
-            "messages Some(\"unknown\") limit=1 after=-",
+            "messages MessageFilter { status: Some(\"unknown\"), channel: None } limit=1 after=-",
             "objects order limit=10 after=-",
         ]
     );

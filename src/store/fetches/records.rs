@@ -181,4 +181,6 @@ pub struct FetchRecord {
     pub asked_at: String,
     /// When it was over.
     pub ended_at: Option<String>,
+    /// What it waits for, in a sentence, while it is not over.
+    pub waits_for: Option<String>,
 }

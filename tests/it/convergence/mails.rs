@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use billhook::agent::rules::Rules;
 use billhook::clock::Clock;
-use billhook::store::{Page, Store};
+use billhook::store::{MessageFilter, Page, Store};
 
 use super::burst::{Manner, Renewal, kinds, permutations, with};
 use crate::support::app::{START, TestApp};
@@ -68,7 +68,11 @@ async fn messages(app: &TestApp) -> BTreeMap<String, Vec<String>> {
         starting_after: None,
     };
     loop {
-        let listing = app.store().messages(None, &page).await.unwrap();
+        let listing = app
+            .store()
+            .messages(&MessageFilter::default(), &page)
+            .await
+            .unwrap();
         page.starting_after = listing.data.last().map(|message| message.id.clone());
         for message in listing.data {
             let event = message.event.unwrap_or_default();

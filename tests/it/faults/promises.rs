@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billhook::store::{EventFilter, MessageRecord, ObjectFilter, Page, Store as _, TOLD};
+use billhook::store::{
+    EventFilter, MessageFilter, MessageRecord, ObjectFilter, Page, Store as _, TOLD,
+};
 
 use super::point::{Fault, Point};
 use super::stage::Stage;
@@ -47,7 +49,11 @@ pub(super) async fn outcome(stage: &Stage) -> Outcome {
         let is_over = matches!(run.status.as_str(), "done" | "skipped" | "merged");
         assert!(is_over, "{} is {}: {:?}", run.id, run.status, run.reason);
     }
-    let mut messages = store.messages(None, &ALL).await.unwrap().data;
+    let mut messages = store
+        .messages(&MessageFilter::default(), &ALL)
+        .await
+        .unwrap()
+        .data;
     check_told(stage, &messages).await;
     // How many it takes to tell the application the newest is a matter of chance.
     messages.retain(|message| message.channel != "app");

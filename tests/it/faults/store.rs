@@ -10,9 +10,9 @@ use billhook::clock::Timestamp;
 use billhook::store::{
     About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
     ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, LedgerFilter, Listing, MessageRecord, NewStep, ObjectFilter, ObjectRow,
-    Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep,
+    ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution, Resolved,
+    Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 use super::point::{Answer, Faults};
@@ -88,7 +88,7 @@ verbs! {
     runs(page: &Page) -> Listing<RunRecord>;
     run(id: &str) -> Option<RunRecord>;
     tool_calls(page: &Page) -> Listing<ToolCallRecord>;
-    messages(status: Option<&str>, page: &Page) -> Listing<MessageRecord>;
+    messages(filter: &MessageFilter, page: &Page) -> Listing<MessageRecord>;
     message(id: &str) -> Option<MessageRecord>;
     objects(filter: &ObjectFilter, page: &Page) -> Listing<ObjectRow>;
     object(kind: &str, id: &str) -> Vec<ObjectRow>;

@@ -32,6 +32,9 @@ async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
     app.settle().await;
     let denied = only_question(&app, "evt_1").await;
     assert_eq!(denied.status, "denied");
+    let waits = denied.waits_for.unwrap();
+    assert!(waits.starts_with("has no answer yet ("), "{waits}");
+    assert!(waits.contains("it is asked again at 20"), "{waits}");
     let error = denied.last_error.unwrap();
     assert!(error.contains("rak_subscription_read"), "{error}");
     assert_eq!(metrics(&app).await, "{\"denied\": 1}");
@@ -47,7 +50,10 @@ async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
             .await;
     }
     app.settle().await;
-    assert_eq!(only_question(&app, "evt_3").await.status, "denied");
+    let beside = only_question(&app, "evt_3").await;
+    assert_eq!(beside.status, "denied");
+    let waits = beside.waits_for.unwrap();
+    assert!(waits.contains("the key may not ask"), "{waits}");
     assert_eq!(stripe.asked().len(), 1);
 
     // The permission is given, and the hour passes.
@@ -116,6 +122,11 @@ async fn about_an_account_that_left_nothing_is_asked_until_it_is_back() {
     assert_eq!(waits.status, "pending");
     let why = waits.last_error.as_deref();
     assert_eq!(why, Some("account acct_1 has disconnected"));
+    let waits = waits.waits_for.unwrap();
+    assert!(
+        waits.contains("disconnected); it is asked again at 20"),
+        "{waits}"
+    );
     assert!(stripe.asked().is_empty());
 
     app.deliver(&leave("evt_back", "authorized", 1)).await;

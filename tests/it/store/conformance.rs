@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use billhook::guardrails::precondition::Purpose;
 use billhook::store::{
-    Accepted, Action, Channel, ClaimedRun, Clearance, EventFilter, Failure, Finish, NewEffect,
-    NewMessage, NewStep, Page, Release, Retried, SendOutcome, Store, StoreError,
+    Accepted, Action, Channel, ClaimedRun, Clearance, EventFilter, Failure, Finish, MessageFilter,
+    NewEffect, NewMessage, NewStep, Page, Release, Retried, SendOutcome, Store, StoreError,
 };
 use billhook_tools::{Priority, Proposal};
 use serde_json::{Value, json};
@@ -274,7 +274,7 @@ async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
     let messages = bench
         .store
         .messages(
-            None,
+            &MessageFilter::default(),
             &Page {
                 limit: 10,
                 starting_after: None,

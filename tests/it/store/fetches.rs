@@ -17,7 +17,47 @@ on_both!(
     what_may_not_be_asked_waits_as_a_kind,
     what_can_be_asked_now_keeps_from_being_idle,
     without_a_key_nothing_is_put_down,
+    a_question_says_what_it_waits_for,
 );
+
+async fn a_question_says_what_it_waits_for(bench: Bench) {
+    let store = process(&bench, Reach::Either).await;
+    apply(&store, &bench, &cut_short("evt_1", "sub_1", 0)).await;
+    let waits = async |store: &SqlStore| {
+        let event = store.event("evt_1").await.unwrap().unwrap();
+        event.fetches[0].waits_for.clone()
+    };
+    let due = waits(&store).await.unwrap();
+    assert!(due.starts_with("is due since "), "{due}");
+    let without = waits(&*process(&bench, Reach::Nothing).await).await;
+    assert_eq!(
+        without.as_deref(),
+        Some("waits for a key of its mode: set STRIPE_SECRET_KEY")
+    );
+    let claimed = claim(&store).await.remove(0);
+    let asked = waits(&store).await.unwrap();
+    assert!(
+        asked.starts_with("is being asked, under a lease until "),
+        "{asked}"
+    );
+    let again = FetchEnd::Again {
+        at: bench.now().plus(LONG),
+        error: "Stripe answered 503".to_owned(),
+    };
+    store.end_fetch(&claimed, &again).await.unwrap();
+    let later = waits(&store).await.unwrap();
+    let expected = "has no answer yet (Stripe answered 503); it is asked again at ";
+    assert!(later.starts_with(expected), "{later}");
+    bench.clock.advance(LONG);
+    let due = waits(&store).await.unwrap();
+    assert!(
+        due.ends_with("it waits for a free worker to ask again"),
+        "{due}"
+    );
+    let claimed = claim(&store).await.remove(0);
+    store.end_fetch(&claimed, &FetchEnd::Gone).await.unwrap();
+    assert_eq!(waits(&store).await, None);
+}
 
 /// A process whose key reaches `reach`.
 async fn process(bench: &Bench, reach: Reach) -> Arc<SqlStore> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use billhook::store::{EventFilter, Page, Store};
+use billhook::store::{EventFilter, MessageFilter, Page, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 use crate::support::bench::Bench;
@@ -64,13 +64,18 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
         &["messages_expiring", "messages_due"],
     ),
     (
-        "read",
+        "lists",
         "EVENTS_UNAPPLIED",
         &["events_due", "events_unapplied_of_lane"],
     ),
-    ("read", "EVENTS_UNDONE", &["events_of_status"]),
-    ("read", "MESSAGES_WAITING", &["messages_due"]),
-    ("read", "MESSAGES_UNSENT", &["messages_unsent"]),
+    ("lists", "EVENTS_UNDONE", &["events_of_status"]),
+    ("lists", "MESSAGES_WAITING", &["messages_due"]),
+    ("lists", "MESSAGES_UNSENT", &["messages_unsent"]),
+    (
+        "lists",
+        "MESSAGES_OF_CHANNEL",
+        &["messages_of_channel", "messages_newest"],
+    ),
     ("caps", "OF_CUSTOMER", &["messages_of_customer"]),
     ("caps", "OF_RECIPIENT", &["messages_of_recipient"]),
     ("caps", "OF_PLAYBOOK", &["messages_of_playbook"]),
@@ -241,7 +246,11 @@ async fn every_status_is_counted_and_listed(bench: Bench) {
         );
     }
     for status in messages.into_iter().chain(["sent"]) {
-        let page = |after| bench.store.messages(Some(status), after);
+        let filter = MessageFilter {
+            status: Some(status.to_owned()),
+            ..MessageFilter::default()
+        };
+        let page = |after| bench.store.messages(&filter, after);
         let first = page(&Page {
             starting_after: None,
             limit: 2,

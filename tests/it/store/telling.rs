@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billhook::store::{
-    About, Action, Channel, ClaimedMessage, Clearance, MessageRecord, NewEffect, Page, Policy,
-    SendOutcome, SqlStore, Store, TOLD,
+    About, Action, Channel, ClaimedMessage, Clearance, MessageFilter, MessageRecord, NewEffect,
+    Page, Policy, SendOutcome, SqlStore, Store, TOLD,
 };
 use billhook_tools::Proposal;
 
@@ -96,7 +96,8 @@ async fn messages(bench: &Bench) -> Vec<MessageRecord> {
         limit: 100,
         starting_after: None,
     };
-    let mut all = bench.store.messages(None, &page).await.unwrap().data;
+    let every = MessageFilter::default();
+    let mut all = bench.store.messages(&every, &page).await.unwrap().data;
     all.retain(|message| message.channel == "app");
     all.reverse();
     all

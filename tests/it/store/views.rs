@@ -16,6 +16,7 @@ const COLUMNS: &str = "
     billhook_customers: account text, livemode boolean, id text, email text, name text, deleted boolean, created timestamp with time zone, version bigint
     billhook_disputes: account text, livemode boolean, id text, charge text, payment_intent text, status text, reason text, amount bigint, currency text, due_by timestamp with time zone, created timestamp with time zone, version bigint
     billhook_invoices: account text, livemode boolean, id text, customer text, subscription text, status text, attempt_count bigint, amount_due bigint, amount_paid bigint, currency text, next_payment_attempt timestamp with time zone, created timestamp with time zone, version bigint
+    billhook_ledger: account text, livemode boolean, id text, type text, source text, source_object text, amount bigint, fee bigint, currency text, created timestamp with time zone
     billhook_orders: account text, livemode boolean, id text, customer text, status text, amount bigint, amount_refunded bigint, currency text, on_hold boolean, created timestamp with time zone, version bigint
     billhook_subscriptions: account text, livemode boolean, id text, customer text, status text, plan text, current_period_end timestamp with time zone, cancel_at_period_end boolean, past_due_since timestamp with time zone, ended_at timestamp with time zone, created timestamp with time zone, version bigint
 ";
@@ -196,6 +197,9 @@ fn history() -> Vec<Told> {
     odd["id"] = json!("dp_2");
     odd["amount"] = json!("nine");
     odd["evidence_details"]["due_by"] = json!(i64::MAX);
+    odd["balance_transactions"] = json!([{
+        "id": "txn_1", "object": "balance_transaction", "amount": -900, "fee": 1500, "currency": "eur", "created": START - 10,
+    }]);
     vec![
         told("evt_1", "customer.created", customer),
         told("evt_2", "customer.subscription.updated", subscription),
@@ -225,6 +229,7 @@ async fn every_view_shows_what_is_there(bench: Bench) {
     billhook_disputes: self true dp_2 ch_1 pi_1 needs_response fraudulent - eur - 2026-02-03T04:04:46Z 1
     billhook_disputes: self true dp_3 ch_2 pi_2 lost fraudulent 900 eur 2026-02-10T04:05:06Z 2026-02-03T04:04:46Z 1
     billhook_invoices: self true in_1 cus_1 sub_1 open 1 4900 0 eur 2026-02-06T04:04:26Z 2026-02-03T04:04:26Z 1
+    billhook_ledger: self true txn_1 funds_withdrawn dp_2 dispute -900 1500 eur 2026-02-03T04:04:56Z
     billhook_orders: self true A-1 cus_2 disputed 900 0 eur true 2026-02-03T04:04:36Z 3
     billhook_orders: self true B-1 cus_1 charged_back 900 0 eur false 2026-02-03T04:04:36Z 2
     billhook_subscriptions: self true sub_1 cus_1 past_due price_team_monthly 2026-03-05T04:05:06Z false 2026-02-03T04:05:06Z - 2026-02-03T04:04:16Z 1

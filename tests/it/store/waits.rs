@@ -4,7 +4,7 @@ mod messages;
 
 use std::time::Duration;
 
-use billhook::store::{EventFilter, Failure, Page, Release, Store};
+use billhook::store::{EventFilter, Failure, MessageFilter, Page, Release, Store};
 
 use super::queued::{Wanted, done, queue, run_of};
 use super::{LONG, apply, claim_one, failed_payment, ingest};
@@ -119,7 +119,12 @@ async fn lists_and_single_rows_say_the_same(bench: Bench) {
     assert_eq!(alone.waits_for, run.waits_for);
     assert_eq!(of_run, [run.waits_for, None]);
     assert_eq!(of_event, [event.waits_for, None]);
-    let messages = bench.store.messages(None, &page).await.unwrap().data;
+    let messages = bench
+        .store
+        .messages(&MessageFilter::default(), &page)
+        .await
+        .unwrap()
+        .data;
     let message = bench.store.message(&messages[0].id).await.unwrap().unwrap();
     assert!(message.waits_for.is_some());
     assert_eq!(message.waits_for, messages[0].waits_for);

@@ -14,7 +14,9 @@ use billhook::app::{App, Role, open_store};
 use billhook::clock::{Clock, ManualClock, Timestamp};
 use billhook::config::Config;
 use billhook::shutdown::Shutdown;
-use billhook::store::{EventRecord, MessageRecord, ObjectFilter, ObjectRow, Page, SqlStore, Store};
+use billhook::store::{
+    EventRecord, MessageFilter, MessageRecord, ObjectFilter, ObjectRow, Page, SqlStore, Store,
+};
 use billhook::stripe::signature::sign;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -138,7 +140,7 @@ impl TestApp {
     pub(crate) async fn messages(&self) -> Vec<MessageRecord> {
         self.store()
             .messages(
-                None,
+                &MessageFilter::default(),
                 &Page {
                     limit: 100,
                     starting_after: None,
