@@ -126,6 +126,8 @@ pub struct AccountReport {
     pub unreadable: u64,
     /// The time whose events Stripe does not list any more.
     pub gap: Option<GapReport>,
+    /// What else there is to know.
+    pub remarks: Vec<String>,
 }
 
 /// What was done about a time without events.
@@ -156,6 +158,7 @@ pub(super) struct Round {
     pub(super) reconciled: bool,
     pub(super) objects: u64,
     pub(super) changed: u64,
+    pub(super) remarks: Vec<String>,
     /// The process is about to end.
     pub(super) stop: CancellationToken,
 }
@@ -174,6 +177,7 @@ impl Round {
             reconciled: false,
             objects: 0,
             changed: 0,
+            remarks: Vec::new(),
             stop,
         }
     }
@@ -204,6 +208,7 @@ impl Round {
                 objects: self.objects,
                 changed: self.changed,
             }),
+            remarks: self.remarks,
         }
     }
 }

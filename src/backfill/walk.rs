@@ -13,8 +13,8 @@ use crate::stripe::api::{ApiError, Page, Scope};
 
 /// Where Stripe lists events.
 const EVENTS: &str = "/v1/events";
-/// How often a slice is begun anew because Stripe lost its place in it.
-const MOST_RESTARTS: usize = 3;
+/// How often a slice, or a list, is begun anew because Stripe lost its place in it.
+pub(super) const MOST_RESTARTS: usize = 3;
 
 /// Where a walk begins, and what follows from that.
 #[derive(Debug, PartialEq, Eq)]
@@ -151,9 +151,9 @@ impl Backfill {
         loop {
             match self.try_slice(slice, claimed, progress, round).await {
                 // The event that the next page begins behind is not listed any more. The time still is.
-                Err(BackfillError::Stripe(ApiError::Refused {
-                    param: Some(param), ..
-                })) if param == "starting_after" && restarts < MOST_RESTARTS => {
+                Err(BackfillError::Stripe(error))
+                    if error.is_lost_cursor() && restarts < MOST_RESTARTS =>
+                {
                     restarts += 1;
                     counter!("billhook_backfill_lost_cursors_total").increment(1);
                     tracing::warn!(account = round.account.name, from = %slice.from, "Stripe does not know a cursor any more; the slice begins anew by time");
@@ -236,18 +236,29 @@ struct Read {
 
 /// A gap that also holds what an earlier walk left.
 fn widened(known: Option<&Gap>, from: Timestamp, to: Timestamp) -> Gap {
-    let known = known.map_or((from, to), |gap| (gap.from, gap.to));
-    Gap {
-        from: from.min(known.0),
-        to: to.max(known.1),
-        // What was looked up before the gap grew says nothing about the rest.
+    let mut gap = Gap {
+        from,
+        to,
         reconciled: std::collections::BTreeSet::default(),
+        place: None,
+    };
+    let Some(known) = known else { return gap };
+    // Objects are looked up after a walk that began at the gap's end, when that was about to leave Stripe's list. So they
+    // show whatever happened until it did, and whoever asks again so soon goes on instead of beginning anew.
+    let has_begun = !known.reconciled.is_empty() || known.place.is_some();
+    if has_begun && from >= known.from && to <= known.to.plus(LISTED) {
+        return known.clone();
     }
+    // What was looked up before the gap grew says nothing about the rest.
+    gap.from = from.min(known.from);
+    gap.to = to.max(known.to);
+    gap
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Place;
 
     const HOUR: Duration = Duration::from_hours(1);
     const DAY: Duration = Duration::from_hours(24);
@@ -296,12 +307,29 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_only_grows_until_it_is_looked_up() {
+    fn a_gap_only_grows_and_what_was_looked_up_counts_while_it_shows_all_of_it() {
         let at = Timestamp::from_seconds;
-        let mut first = widened(None, at(10), at(20));
-        first.reconciled.insert("customers".to_owned());
-        let grown = widened(Some(&first), at(15), at(30));
+        let untouched = widened(None, at(10), at(20));
+        let grown = widened(Some(&untouched), at(15), at(30));
         assert_eq!((grown.from, grown.to), (at(10), at(30)));
-        assert!(grown.reconciled.is_empty());
+        let mut begun = untouched.clone();
+        begun.reconciled.insert("/v1/customers".to_owned());
+        let mut halfway = untouched;
+        halfway.place = Some(Place {
+            list: "/v1/customers".to_owned(),
+            id: "cus_1".to_owned(),
+        });
+        let listed = i64::try_from(LISTED.as_secs()).unwrap();
+        for known in [begun, halfway] {
+            // Soon after, and no earlier: it goes on.
+            for to in [30, 20 + listed] {
+                assert_eq!(widened(Some(&known), at(15), at(to)), known);
+            }
+            for (from, to) in [(9, 30), (15, 21 + listed)] {
+                let grown = widened(Some(&known), at(from), at(to));
+                assert_eq!((grown.from, grown.to), (at(from.min(10)), at(to)));
+                assert!(grown.reconciled.is_empty() && grown.place.is_none());
+            }
+        }
     }
 }

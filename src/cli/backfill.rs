@@ -145,6 +145,7 @@ fn remarks(account: &AccountReport) -> Vec<String> {
             gap.from, gap.to
         ));
     }
+    lines.extend(account.remarks.clone());
     match &account.status {
         Outcome::Done => {}
         Outcome::Busy => lines.push("another process is looking for its events".to_owned()),

@@ -23,7 +23,7 @@ statements! {
     ADD: "INSERT INTO backfills (account, livemode) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     CLAIM: "UPDATE backfills SET lease_until = $3, epoch = epoch + 1 \
         WHERE account = $1 AND livemode = $2 AND lease_until < $4 AND done_at <= $5 RETURNING *";
-    ADVANCE: "UPDATE backfills SET mark = CASE WHEN mark < $4 THEN $4 ELSE mark END, gap_from = $5, gap_to = $6, reconciled = $7, lease_until = $8 \
+    ADVANCE: "UPDATE backfills SET mark = CASE WHEN mark < $4 THEN $4 ELSE mark END, gap_from = $5, gap_to = $6, reconciled = $7, place_list = $8, place_id = $9, lease_until = $10 \
         WHERE account = $1 AND livemode = $2 AND epoch = $3";
     /// What ends a claim spends its epoch.
     END: "UPDATE backfills SET done_at = CASE WHEN $4 > 0 THEN $4 ELSE done_at END, last_error = $5, lease_until = 0, epoch = epoch + 1 \
@@ -40,6 +40,17 @@ pub struct Gap {
     pub to: Timestamp,
     /// The lists of objects that were looked up since.
     pub reconciled: BTreeSet<String>,
+    /// How far the next one was.
+    pub place: Option<Place>,
+}
+
+/// How far a list of objects was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Where Stripe lists them.
+    pub list: String,
+    /// The last object of it that was taken in.
+    pub id: String,
 }
 
 /// How far an account's events are complete.
@@ -129,6 +140,7 @@ impl SqlStore {
             Some(gap) => (gap.from, gap.to, &gap.reconciled),
             None => (Timestamp(0), Timestamp(0), &BTreeSet::new()),
         };
+        let place = gap.as_ref().and_then(|gap| gap.place.as_ref());
         let mut tx = self.db.begin().await?;
         let now = tx.lease_clock(self.clock.as_ref()).await?;
         let values = args![
@@ -139,6 +151,8 @@ impl SqlStore {
             from,
             to,
             list(reconciled.iter().map(String::as_str)),
+            place.map(|place| place.list.clone()),
+            place.map(|place| place.id.clone()),
             now.0.saturating_add(micros(lease)),
         ];
         if tx.run(&ADVANCE, values).await? == 0 {
@@ -193,6 +207,10 @@ fn progress(row: &Row) -> Result<Progress, StoreError> {
             from,
             to,
             reconciled: row.json("reconciled")?,
+            place: row
+                .opt_text("place_list")?
+                .zip(row.opt_text("place_id")?)
+                .map(|(list, id)| Place { list, id }),
         }),
         _ => None,
     };

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use backfill::{BackfillRecord, ClaimedBackfill, Gap, Progress};
+pub use backfill::{BackfillRecord, ClaimedBackfill, Gap, Place, Progress};
 pub use error::StoreError;
 pub use examination::Examination;
 pub use fetches::{ClaimedFetch, FetchEnd, FetchRecord, Reach, Reason};

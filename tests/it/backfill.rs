@@ -1,6 +1,7 @@
 //! Missed events, found in the list of a Stripe of our own and taken in.
 
 mod command;
+mod gaps;
 mod traps;
 
 use std::sync::Arc;

@@ -87,6 +87,11 @@ impl ApiError {
         matches!(self, Self::Limited { .. } | Self::Unavailable { .. })
     }
 
+    /// Whether Stripe does not know the item any more that a page was to begin behind.
+    pub fn is_lost_cursor(&self) -> bool {
+        matches!(self, Self::Refused { param: Some(param), .. } if param == "starting_after")
+    }
+
     /// How metrics call it.
     pub fn word(&self) -> &'static str {
         match self {

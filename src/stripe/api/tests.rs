@@ -250,6 +250,7 @@ async fn what_is_gone_is_told_from_what_is_no_api() {
     for (status, body) in [
         (400, missing("starting_after")),
         (400, missing("ending_before")),
+        (404, missing("starting_after")),
         (404, json!("<html>not found</html>")),
         (301, json!({})),
     ] {

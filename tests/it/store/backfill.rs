@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use billhook::clock::Timestamp;
-use billhook::store::{ClaimedBackfill, Gap, Progress, Store, StoreError};
+use billhook::store::{ClaimedBackfill, Gap, Place, Progress, Store, StoreError};
 
 use super::{LONG, apply, failed_payment, ingest};
 use crate::support::bench::{Bench, START};
@@ -103,6 +103,10 @@ async fn what_a_walk_came_to_is_kept(bench: Bench) {
             from: at(0),
             to: at(50),
             reconciled: BTreeSet::from(["/v1/customers".to_owned()]),
+            place: Some(Place {
+                list: "/v1/subscriptions".to_owned(),
+                id: "sub_1".to_owned(),
+            }),
         }),
     };
     bench
