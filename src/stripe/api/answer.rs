@@ -143,6 +143,9 @@ fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
                 source: None,
             }
         }
+        status if status.is_redirection() => ApiError::Redirected {
+            status: status.as_u16(),
+        },
         status => ApiError::Refused {
             status: status.as_u16(),
             code,
