@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use metrics::counter;
 
-use super::report::Round;
-use super::walk::MOST_RESTARTS;
+use super::report::{Round, Stage};
+use super::walk::{MOST_RESTARTS, listed};
 use super::{Backfill, BackfillError};
 use crate::store::{ClaimedBackfill, Observation, Observed, Place, Progress};
 use crate::stripe::api::{ApiError, Page, Scope};
@@ -66,7 +66,7 @@ impl Backfill {
         &self,
         claimed: &ClaimedBackfill,
         progress: &mut Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let mut refused = None;
         for list in &LISTS {
@@ -76,9 +76,11 @@ impl Backfill {
             }
             match self.look_up(list, claimed, progress, round).await {
                 Ok(()) => {}
-                // A permission that is missing for one list is no reason to leave the others out.
+                // What one list lacks is no reason to leave the others out.
                 Err(BackfillError::Stripe(
-                    error @ (ApiError::Denied { .. } | ApiError::Refused { .. }),
+                    error @ (ApiError::Denied { .. }
+                    | ApiError::Refused { .. }
+                    | ApiError::NotAList { .. }),
                 )) => {
                     refused = refused.or(Some(error));
                     continue;
@@ -112,7 +114,7 @@ impl Backfill {
         list: &List,
         claimed: &ClaimedBackfill,
         progress: &mut Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let mut restarts = 0;
         loop {
@@ -146,7 +148,7 @@ impl Backfill {
         list: &List,
         claimed: &ClaimedBackfill,
         progress: &mut Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let Some(gap) = &progress.gap else {
             return Ok(());
@@ -161,9 +163,10 @@ impl Backfill {
         let connected = round.account.connected.clone();
         let scope = Scope::of_account(connected.as_deref());
         let mut pages = self.api.pages(list.path, &query, scope).behind(place);
-        while let Some(page) = self.or_stop(round, pages.next()).await? {
+        while let Some(page) = listed(list.path, pages.next(), &round.stop).await? {
             self.take_in_objects(list.family, page, claimed, round)
                 .await?;
+            round.tell(Stage::LooksUp(list.path));
             // Behind the last page the list itself is noted as looked up.
             if let (Some(gap), Some(id)) = (&mut progress.gap, pages.cursor()) {
                 gap.place = Some(Place {
@@ -181,7 +184,7 @@ impl Backfill {
         family: Family,
         page: Page,
         claimed: &ClaimedBackfill,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let date = page.date.unwrap_or_else(|| self.clock.now());
         let observations = page.items.into_iter().map(|object| Observation {

@@ -8,26 +8,46 @@ use tokio_util::sync::CancellationToken;
 use super::BackfillError;
 use super::accounts::Account;
 use crate::clock::Timestamp;
-use crate::store::Gap;
+use crate::store::{Gap, Holder};
 use crate::stripe::api::ApiError;
 use crate::telemetry::in_one_line;
 
 /// Stripe's code for an account that a key cannot speak for (docs.stripe.com/error-codes).
 const NOT_CONNECTED: &str = "account_invalid";
 
-/// How far a look has come.
+/// How far a look has come with one account.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
     /// The account.
     pub account: &'a str,
-    /// Where the walk began.
-    pub from: Timestamp,
-    /// What it has reached.
-    pub at: Timestamp,
-    /// Where it will end.
-    pub to: Timestamp,
+    /// How many accounts there are.
+    pub accounts: usize,
     /// Events found so far.
     pub found: u64,
+    /// Objects looked up so far.
+    pub objects: u64,
+    /// What it does.
+    pub stage: Stage<'a>,
+}
+
+/// What a look does with an account.
+#[derive(Debug, Clone, Copy)]
+pub enum Stage<'a> {
+    /// Somebody else has it.
+    Waits(&'a Holder),
+    /// It walks through its events.
+    Walks {
+        /// Where the walk began.
+        from: Timestamp,
+        /// What it has reached.
+        at: Timestamp,
+        /// Where it will end.
+        to: Timestamp,
+    },
+    /// It looks up a list of objects.
+    LooksUp(&'a str),
+    /// It is over.
+    Ended,
 }
 
 /// Hears how far a look has come.
@@ -49,6 +69,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether somebody else has an account.
+    pub fn is_busy(&self) -> bool {
+        let mut accounts = self.accounts.iter();
+        accounts.any(|account| matches!(account.status, Outcome::Busy(_)))
+    }
+
     /// Whether some account was not looked at to the end.
     pub fn has_failed(&self) -> bool {
         self.failures().next().is_some()
@@ -70,8 +96,10 @@ impl Report {
 pub enum Outcome {
     /// Its events are complete.
     Done,
-    /// Another process looks, or has a moment ago.
-    Busy,
+    /// Somebody else looks.
+    Busy(Holder),
+    /// Somebody has looked a moment ago.
+    Recent,
     /// The account is not connected to the key's any more.
     Disconnected,
     /// It ended early.
@@ -90,11 +118,24 @@ impl Outcome {
         }
     }
 
+    /// Why it did not come to its end.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Failed(error) => Some(in_one_line(error)),
+            Self::Busy(holder) => Some(format!(
+                "{} is looking for its events; should that have been killed, its claim ends by itself at {}",
+                holder.by, holder.until
+            )),
+            Self::Done | Self::Recent | Self::Disconnected => None,
+        }
+    }
+
     /// How reports and metrics call it.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Busy => "busy",
+            Self::Busy(_) => "busy",
+            Self::Recent => "recent",
             Self::Disconnected => "disconnected",
             Self::Failed(_) => "failed",
         }
@@ -146,8 +187,11 @@ pub struct GapReport {
 }
 
 /// A look at one account while it goes on.
-pub(super) struct Round {
+pub(super) struct Round<'w> {
     pub(super) account: Account,
+    /// How many accounts there are.
+    accounts: usize,
+    watch: &'w Watch<'w>,
     pub(super) livemode: bool,
     pub(super) from: Option<Timestamp>,
     pub(super) found: u64,
@@ -163,10 +207,18 @@ pub(super) struct Round {
     pub(super) stop: CancellationToken,
 }
 
-impl Round {
-    pub(super) fn new(account: Account, livemode: bool, stop: CancellationToken) -> Self {
+impl<'w> Round<'w> {
+    pub(super) fn new(
+        account: Account,
+        accounts: usize,
+        livemode: bool,
+        watch: &'w Watch<'w>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             account,
+            accounts,
+            watch,
             livemode,
             from: None,
             found: 0,
@@ -182,6 +234,17 @@ impl Round {
         }
     }
 
+    /// Tells whoever watches.
+    pub(super) fn tell(&self, stage: Stage<'_>) {
+        (self.watch)(&Step {
+            account: &self.account.name,
+            accounts: self.accounts,
+            found: self.found,
+            objects: self.objects,
+            stage,
+        });
+    }
+
     /// Counts an event that is new.
     pub(super) fn came_in(&mut self, kind: &str) {
         self.new += 1;
@@ -189,14 +252,10 @@ impl Round {
     }
 
     pub(super) fn into_report(self, outcome: Outcome) -> AccountReport {
-        let error = match &outcome {
-            Outcome::Failed(error) => Some(in_one_line(error)),
-            _ => None,
-        };
         AccountReport {
             account: self.account.name,
+            error: outcome.reason(),
             status: outcome,
-            error,
             from: self.from.map(Timestamp::iso),
             found: self.found,
             new: self.types,

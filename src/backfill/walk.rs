@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use metrics::counter;
+use tokio_util::sync::CancellationToken;
 
-use super::report::{Round, Step, Watch};
+use super::report::{Round, Stage};
 use super::slices::{Slice, Slices};
 use super::{Backfill, BackfillError, LISTED, Look, Plan};
 use crate::clock::Timestamp;
@@ -52,9 +53,8 @@ impl Backfill {
     pub(super) async fn walk_and_reconcile(
         &self,
         claimed: &ClaimedBackfill,
-        round: &mut Round,
+        round: &mut Round<'_>,
         look: Look,
-        watch: &Watch<'_>,
     ) -> Result<(), BackfillError> {
         let now = self.clock.now();
         let mut progress = claimed.progress.clone();
@@ -72,7 +72,7 @@ impl Backfill {
             );
         }
         round.gap.clone_from(&progress.gap);
-        self.walk(Some(claimed), &mut progress, &start, round, watch)
+        self.walk(Some(claimed), &mut progress, &start, round)
             .await?;
         if progress.gap.is_some() {
             self.reconcile(claimed, &mut progress, round).await?;
@@ -83,10 +83,9 @@ impl Backfill {
     /// The same walk without a write.
     pub(super) async fn rehearse(
         &self,
-        mut round: Round,
+        round: &mut Round<'_>,
         look: Look,
-        watch: &Watch<'_>,
-    ) -> Result<super::AccountReport, BackfillError> {
+    ) -> Result<(), BackfillError> {
         let records = self.store.backfills().await?;
         let known = records.into_iter().find(|record| {
             record.account == round.account.name && record.livemode == round.livemode
@@ -97,11 +96,7 @@ impl Backfill {
             Some(from) => Some(widened(progress.gap.as_ref(), from, start.from)),
             None => progress.gap.clone(),
         };
-        let walked = self
-            .walk(None, &mut progress, &start, &mut round, watch)
-            .await;
-        let outcome = super::Outcome::of(&round.account, walked);
-        Ok(round.into_report(outcome))
+        self.walk(None, &mut progress, &start, round).await
     }
 
     /// Walks to now; without a claim nothing is written.
@@ -110,8 +105,7 @@ impl Backfill {
         claimed: Option<&ClaimedBackfill>,
         progress: &mut Progress,
         start: &Start,
-        round: &mut Round,
-        watch: &Watch<'_>,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let now = self.clock.now();
         round.from = Some(start.from);
@@ -128,12 +122,10 @@ impl Backfill {
             if let Some(claimed) = claimed {
                 self.advance(claimed, progress).await?;
             }
-            watch(&Step {
-                account: &round.account.name,
+            round.tell(Stage::Walks {
                 from: start.from,
                 at: slice.to.unwrap_or(now),
                 to: now,
-                found: round.found,
             });
         }
         Ok(())
@@ -145,7 +137,7 @@ impl Backfill {
         slice: Slice,
         claimed: Option<&ClaimedBackfill>,
         progress: &Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<Read, BackfillError> {
         let mut restarts = 0;
         loop {
@@ -168,7 +160,7 @@ impl Backfill {
         slice: Slice,
         claimed: Option<&ClaimedBackfill>,
         progress: &Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<Read, BackfillError> {
         let connected = round.account.connected.clone();
         let (from, to) = (
@@ -178,12 +170,12 @@ impl Backfill {
         let mut query = vec![("created[gte]", from.as_str())];
         query.extend(to.as_deref().map(|to| ("created[lt]", to)));
         let scope = Scope::of_account(connected.as_deref());
-        let mut listed = self.api.pages(EVENTS, &query, scope);
+        let mut pages = self.api.pages(EVENTS, &query, scope);
         let mut read = Read {
             pages: 0,
             asked_at: self.clock.now(),
         };
-        while let Some(page) = self.or_stop(round, listed.next()).await? {
+        while let Some(page) = listed(EVENTS, pages.next(), &round.stop).await? {
             let Page { items, date, .. } = page;
             if let (0, Some(date)) = (read.pages, date) {
                 read.asked_at = date;
@@ -198,16 +190,6 @@ impl Backfill {
             }
         }
         Ok(read)
-    }
-
-    /// The next page, unless the process is about to end.
-    pub(super) async fn or_stop<T>(
-        &self,
-        round: &Round,
-        asked: impl Future<Output = Result<T, ApiError>>,
-    ) -> Result<T, BackfillError> {
-        let answer = round.stop.run_until_cancelled(asked).await;
-        Ok(answer.ok_or(BackfillError::Stopped)??)
     }
 
     /// Commits how far it has come, and keeps the claim.
@@ -255,6 +237,26 @@ fn widened(known: Option<&Gap>, from: Timestamp, to: Timestamp) -> Gap {
     gap
 }
 
+/// The next page of the list at `path`, unless the process is about to end.
+///
+/// Lists of the account itself are narrowed down by time and state only, so what "is not there" is never an object.
+pub(super) async fn listed(
+    path: &'static str,
+    page: impl Future<Output = Result<Option<Page>, ApiError>>,
+    stop: &CancellationToken,
+) -> Result<Option<Page>, BackfillError> {
+    let answer = stop.run_until_cancelled(page).await;
+    match answer.ok_or(BackfillError::Stopped)? {
+        Err(ApiError::Gone | ApiError::Refused { status: 404, .. }) => {
+            Err(BackfillError::Stripe(ApiError::NotAList {
+                path: path.to_owned(),
+                what: "is not there (404)",
+            }))
+        }
+        other => Ok(other?),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +272,7 @@ mod tests {
             first: 3 * DAY,
             longest_answer: HOUR,
             endpoint_accounts: Vec::new(),
+            process: 1,
         }
     }
 

@@ -586,7 +586,7 @@ async fn who_has_looked_a_moment_ago_is_left_alone_by_the_schedule_only() {
     );
     assert_eq!(
         scene.look(scheduled).await.accounts[0].status.word(),
-        "busy"
+        "recent"
     );
     assert_eq!(scene.look_now().await.status.word(), "done");
     scene.pass(HOUR * 2);
