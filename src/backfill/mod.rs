@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use report::{AccountReport, Outcome, Report, Stage, Step, Watch};
 
-use self::accounts::Account;
+use self::accounts::{Account, Wanted};
 use self::report::Round;
 use crate::clock::{Clock, Timestamp};
 use crate::inbox::{Admission, Inbox, InboxError};
@@ -196,7 +196,11 @@ impl Backfill {
         stop: &CancellationToken,
     ) -> Result<Report, BackfillError> {
         let livemode = self.api.livemode().ok_or(BackfillError::Mode)?;
-        let accounts = self.accounts(livemode).await?;
+        let Wanted {
+            accounts,
+            remarks,
+            unlisted,
+        } = self.accounts(livemode, stop).await?;
         let of = accounts.len();
         let looks = self.in_turn(accounts, livemode).await?.into_iter();
         let looks = looks.map(|(place, account)| {
@@ -216,6 +220,8 @@ impl Backfill {
             dry_run: look.dry_run,
             livemode,
             accounts: reports.into_iter().map(|(_, report)| report).collect(),
+            remarks,
+            unlisted,
         })
     }
 

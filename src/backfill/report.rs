@@ -66,6 +66,11 @@ pub struct Report {
     pub livemode: bool,
     /// Each account.
     pub accounts: Vec<AccountReport>,
+    /// What else there is to know.
+    pub remarks: Vec<String>,
+    /// Why Stripe did not say which accounts are connected, and may well the next time.
+    #[serde(skip)]
+    pub(super) unlisted: Option<BackfillError>,
 }
 
 impl Report {
@@ -80,14 +85,16 @@ impl Report {
         self.failures().next().is_some()
     }
 
-    /// Why accounts were not looked at to the end.
+    /// Why accounts were not looked at to the end, or not found.
     pub fn failures(&self) -> impl Iterator<Item = &BackfillError> {
-        self.accounts
+        let of_accounts = self
+            .accounts
             .iter()
             .filter_map(|account| match &account.status {
                 Outcome::Failed(error) => Some(error),
                 _ => None,
-            })
+            });
+        of_accounts.chain(&self.unlisted)
     }
 }
 

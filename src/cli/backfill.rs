@@ -123,6 +123,9 @@ fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
             output.line(format!("\n{}: {line}", account.account))?;
         }
     }
+    for line in &report.remarks {
+        output.line(format!("\n{line}"))?;
+    }
     Ok(())
 }
 

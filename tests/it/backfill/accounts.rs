@@ -1,4 +1,4 @@
-//! Several accounts, and that none of them has to do with the trouble of another.
+//! Several accounts: how they are found, and that none of them has to do with the trouble of another.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -6,10 +6,19 @@ use std::time::Duration;
 use billhook::backfill::{Look, Report, Stage, Step};
 use billhook::clock::Timestamp;
 use billhook::store::{BackfillClaim, Store as _};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Scene, failed, listed};
 use crate::support::fixture::Shape;
+use crate::support::stripe_api::Trouble;
+
+const DRY: Look = Look {
+    since: None,
+    dry_run: true,
+    unless_within: None,
+    waits: false,
+};
 
 /// An account is known by an object that an earlier event showed, and has an event that was missed.
 async fn know(scene: &Scene, account: &str) {
@@ -25,11 +34,75 @@ fn miss(scene: &Scene, account: &str) {
     scene.stripe.shelf().add_event(Some(account), event);
 }
 
+/// Stripe says that it is connected.
+fn connect(scene: &Scene, account: &str) {
+    let object = json!({ "id": account, "object": "account" });
+    scene.stripe.shelf().put(None, object);
+}
+
 fn shown(report: &Report) -> Vec<String> {
     let accounts = report.accounts.iter();
     accounts
         .map(|one| format!("{} {}", one.account, one.status.word()))
         .collect()
+}
+
+#[tokio::test]
+async fn one_that_connected_while_nobody_listened_is_found() {
+    let scene = Scene::start().await;
+    know(&scene, "acct_known").await;
+    connect(&scene, "acct_known");
+    connect(&scene, "acct_new");
+    miss(&scene, "acct_new");
+    for look in [DRY, Look::default()] {
+        let report = scene.look(look).await;
+        assert_eq!(
+            shown(&report),
+            ["self done", "acct_known done", "acct_new done"]
+        );
+        assert!(report.remarks.is_empty() && !report.has_failed());
+    }
+    assert_eq!(scene.app.event("evt_acct_new").await.account, "acct_new");
+}
+
+#[tokio::test]
+async fn connected_accounts_of_which_nothing_was_ever_heard_are_nobodys_business() {
+    let scene = Scene::start().await;
+    connect(&scene, "acct_new");
+    miss(&scene, "acct_new");
+    let report = scene.look(Look::default()).await;
+    assert_eq!(shown(&report), ["self done"]);
+    // A key that may not list them is right, and no remark is due.
+    assert!(scene.stripe.asked_for("/v1/accounts").is_empty());
+    assert_eq!(scene.arrivals("evt_acct_new").await, 0);
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_list_them_is_told_what_it_lacks_and_looks_at_the_others() {
+    let scene = Scene::start().await;
+    know(&scene, "acct_known").await;
+    connect(&scene, "acct_new");
+    scene
+        .stripe
+        .shelf()
+        .forbid("/v1/accounts", "rak_accounts_kyc_basic_read");
+    let report = scene.look(Look::default()).await;
+    assert_eq!(shown(&report), ["self done", "acct_known done"]);
+    assert!(!report.has_failed());
+    let [remark] = report.remarks.as_slice() else {
+        panic!("{:?}", report.remarks)
+    };
+    assert!(
+        remark.contains("rak_accounts_kyc_basic_read") && remark.contains("`stripe.accounts`"),
+        "{remark}"
+    );
+    // Trouble that passes is trouble: it is looked again soon.
+    scene.stripe.shelf().allow("/v1/accounts");
+    scene.stripe.troubles([Some(Trouble::Limited(Some(3600)))]);
+    let report = scene.look(Look::default()).await;
+    assert_eq!(shown(&report), ["self done", "acct_known done"]);
+    assert!(report.has_failed());
+    assert!(report.remarks[0].contains("asked less often"));
 }
 
 #[tokio::test]
