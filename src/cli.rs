@@ -33,6 +33,7 @@ use clap_complete::Shell;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::store::SqlStore;
+use crate::tls;
 
 use self::output::Output;
 
@@ -133,8 +134,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
-    // Whoever was first has installed the same one.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    tls::use_ring();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -21,4 +21,5 @@ pub mod shutdown;
 pub mod store;
 pub mod stripe;
 pub mod telemetry;
+pub mod tls;
 pub mod worker;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
-    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep,
-    ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution, Resolved,
-    Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    About, Accepted, BackfillClaim, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
+    ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord,
+    Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
+    NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution,
+    Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -62,7 +62,8 @@ impl Store for NoDatabase {
         _: bool,
         _: Timestamp,
         _: Duration,
-    ) -> Result<Option<ClaimedBackfill>, StoreError> {
+        _: &str,
+    ) -> Result<BackfillClaim, StoreError> {
         Err(StoreError::Contended)
     }
 

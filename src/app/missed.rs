@@ -25,6 +25,7 @@ pub(super) fn backfill(
         first: config.backfill.first,
         longest_answer: config.stripe.api_deadline,
         endpoint_accounts: endpoints.filter_map(|one| one.account.clone()).collect(),
+        process: std::process::id(),
     };
     Backfill::new(
         store.clone(),

@@ -2,9 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use tokio_util::sync::CancellationToken;
+
+use super::walk::listed;
 use super::{Backfill, BackfillError};
 use crate::inbox::OWN_ACCOUNT;
 use crate::stripe::api::Scope;
+use crate::stripe::text::fits_an_id;
+
+/// Where Stripe lists the accounts that are connected (docs.stripe.com/api/accounts/list).
+const CONNECTED: &str = "/v1/accounts";
 
 /// An account as the database and as Stripe call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,18 +22,51 @@ pub(super) struct Account {
     pub(super) connected: Option<String>,
 }
 
+/// Whom a look is about.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The key's own first.
+    pub(super) accounts: Vec<Account>,
+    /// Why there may be more.
+    pub(super) remarks: Vec<String>,
+    /// The same, where asking again may well help.
+    pub(super) unlisted: Option<BackfillError>,
+}
+
 impl Backfill {
-    /// The key's own account first. A connected account has a list of its own, which only asking as that account shows
+    /// A connected account has a list of its own, which only asking as that account shows
     /// (docs.stripe.com/connect/authentication).
-    pub(super) async fn accounts(&self, livemode: bool) -> Result<Vec<Account>, BackfillError> {
+    pub(super) async fn accounts(
+        &self,
+        livemode: bool,
+        stop: &CancellationToken,
+    ) -> Result<Wanted, BackfillError> {
         let own = self.own_account().await?;
-        let mut others: BTreeSet<String> = if self.admission.accounts.is_empty() {
-            self.store.accounts(livemode).await?.into_iter().collect()
-        } else {
+        let are_named = !self.admission.accounts.is_empty();
+        let mut others: BTreeSet<String> = if are_named {
             self.admission.accounts.iter().cloned().collect()
+        } else {
+            self.store.accounts(livemode).await?.into_iter().collect()
         };
         others.remove(OWN_ACCOUNT);
         others.remove(&own);
+        let mut remarks = Vec::new();
+        let mut unlisted = None;
+        // Where no connected account ever told anything, nobody wants to hear of them: an endpoint of the key's account
+        // alone is told nothing of the others, and their customers must not be written to.
+        if !are_named && !others.is_empty() {
+            match self.connected(&mut others, stop).await {
+                Ok(()) => {}
+                Err(error) => {
+                    remarks.push(format!(
+                        "an account that was connected while nobody listened is not found, unless it stands in `stripe.accounts`: {error}"
+                    ));
+                    if !matches!(&error, BackfillError::Stripe(error) if !error.is_passing()) {
+                        unlisted = Some(error);
+                    }
+                }
+            }
+        }
         let own = Account {
             name: own,
             connected: None,
@@ -35,7 +75,28 @@ impl Backfill {
             name: account.clone(),
             connected: Some(account),
         });
-        Ok([own].into_iter().chain(others).collect())
+        Ok(Wanted {
+            accounts: [own].into_iter().chain(others).collect(),
+            remarks,
+            unlisted,
+        })
+    }
+
+    /// Adds the accounts that Stripe knows to be connected; the key's own is not among them.
+    async fn connected(
+        &self,
+        others: &mut BTreeSet<String>,
+        stop: &CancellationToken,
+    ) -> Result<(), BackfillError> {
+        let mut pages = self.api.pages(CONNECTED, &[], Scope::default());
+        while let Some(page) = listed(CONNECTED, pages.next(), stop).await? {
+            let ids = page
+                .items
+                .iter()
+                .filter_map(|item| item.get("id")?.as_str());
+            others.extend(ids.filter(|id| fits_an_id(id)).map(str::to_owned));
+        }
+        Ok(())
     }
 
     /// Under which name the key's own events are stored. An endpoint may give them the account's own; whose key it is

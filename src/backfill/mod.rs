@@ -15,19 +15,23 @@ mod slices;
 mod take_in;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use metrics::{counter, gauge};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-pub use report::{AccountReport, Outcome, Report, Step, Watch};
+pub use report::{AccountReport, Outcome, Report, Stage, Step, Watch};
 
+use self::accounts::{Account, Wanted};
 use self::report::Round;
 use crate::clock::{Clock, Timestamp};
 use crate::inbox::{Admission, Inbox, InboxError};
 use crate::retry::{RetryPolicy, jitter};
-use crate::store::{ClaimedBackfill, Store, StoreError};
+use crate::store::{BackfillClaim, ClaimedBackfill, Store, StoreError};
 use crate::stripe::api::{ApiError, StripeApi};
 use crate::telemetry::in_one_line;
 
@@ -37,6 +41,14 @@ pub const LISTED: Duration = Duration::from_hours(30 * 24 - 1);
 
 /// A claim outlives its longest silence, the wait for one answer, by so much.
 const MARGIN: Duration = Duration::from_mins(1);
+
+/// Accounts that are looked at side by side, so that a large one does not hold up the others. Each asks for one page at a
+/// time, so together they stay far below the 25 requests in a second that Stripe allows a sandbox, and the 100 in live
+/// mode (docs.stripe.com/rate-limits).
+const SIDE_BY_SIDE: usize = 4;
+
+/// How often it is looked whether somebody else's claim is over. No row says so but by being asked.
+const CLAIM_POLL: Duration = Duration::from_millis(500);
 
 /// The pauses after a look that failed.
 const AGAIN: RetryPolicy = RetryPolicy {
@@ -58,6 +70,8 @@ pub struct Plan {
     pub longest_answer: Duration,
     /// The accounts of endpoints that belong to one each.
     pub endpoint_accounts: Vec<String>,
+    /// This process's number, for whoever finds an account taken.
+    pub process: u32,
 }
 
 /// One look: what a person, or the schedule, wants.
@@ -69,6 +83,8 @@ pub struct Look {
     pub dry_run: bool,
     /// Leave accounts alone that somebody has looked at so recently.
     pub unless_within: Option<Duration>,
+    /// Where somebody else has an account, wait for as long as one who died over it would have it.
+    pub waits: bool,
 }
 
 /// Why nothing could be looked for, or not to the end.
@@ -96,9 +112,12 @@ pub enum BackfillError {
 }
 
 impl BackfillError {
-    /// Whether waiting is of no use: somebody has to change the key.
+    /// Whether waiting is of no use: somebody has to change the key, or where it is sent.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Mode | Self::Stripe(ApiError::Denied { .. }))
+        matches!(
+            self,
+            Self::Mode | Self::Stripe(ApiError::Denied { .. } | ApiError::Redirected { .. })
+        )
     }
 }
 
@@ -177,19 +196,22 @@ impl Backfill {
         stop: &CancellationToken,
     ) -> Result<Report, BackfillError> {
         let livemode = self.api.livemode().ok_or(BackfillError::Mode)?;
-        let mut accounts = Vec::new();
-        for account in self.accounts(livemode).await? {
-            if stop.is_cancelled() {
-                break;
-            }
-            let round = Round::new(account, livemode, stop.clone());
-            let report = if look.dry_run {
-                self.rehearse(round, look, watch).await?
-            } else {
-                self.complete(round, look, watch).await
-            };
-            accounts.push(report);
-        }
+        let Wanted {
+            accounts,
+            remarks,
+            unlisted,
+        } = self.accounts(livemode, stop).await?;
+        let of = accounts.len();
+        let looks = self.in_turn(accounts, livemode).await?.into_iter();
+        let looks = looks.map(|(place, account)| {
+            let round = Round::new(account, of, livemode, watch, stop.clone());
+            async move { (place, self.look_at(round, look).await) }
+        });
+        let mut reports: Vec<_> = stream::iter(looks)
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        reports.sort_by_key(|(place, _)| *place);
         if !look.dry_run {
             self.show_age(livemode).await;
         }
@@ -197,28 +219,64 @@ impl Backfill {
             object: "backfill",
             dry_run: look.dry_run,
             livemode,
-            accounts,
+            accounts: reports.into_iter().map(|(_, report)| report).collect(),
+            remarks,
+            unlisted,
         })
     }
 
+    /// The accounts with their places in the report, in the order in which they are looked at: the key's own first, then
+    /// those that nobody has looked at for longest. Whoever is stopped halfway every time gets to all of them so.
+    async fn in_turn(
+        &self,
+        accounts: Vec<Account>,
+        livemode: bool,
+    ) -> Result<Vec<(usize, Account)>, StoreError> {
+        let records = self.store.backfills().await?;
+        let done: BTreeMap<String, Option<Timestamp>> = records
+            .into_iter()
+            .filter(|record| record.livemode == livemode)
+            .map(|record| (record.account, record.done_at))
+            .collect();
+        let mut turns: Vec<_> = accounts.into_iter().enumerate().collect();
+        turns.sort_by_key(|(_, account)| {
+            let is_connected = account.connected.is_some();
+            (is_connected, done.get(&account.name).copied().flatten())
+        });
+        Ok(turns)
+    }
+
+    /// Looks at one account, unless the process is about to end.
+    async fn look_at(&self, mut round: Round<'_>, look: Look) -> AccountReport {
+        let outcome = if round.stop.is_cancelled() {
+            Outcome::Failed(BackfillError::Stopped)
+        } else if look.dry_run {
+            let rehearsed = self.rehearse(&mut round, look).await;
+            Outcome::of(&round.account, rehearsed)
+        } else {
+            self.complete(&mut round, look).await
+        };
+        round.tell(Stage::Ended);
+        round.into_report(outcome)
+    }
+
     /// Walks and reconciles one account under a claim.
-    async fn complete(&self, mut round: Round, look: Look, watch: &Watch<'_>) -> AccountReport {
-        let outcome = match self.claim(&round, look).await {
-            Ok(None) => Outcome::Busy,
-            Ok(Some(claimed)) => {
-                let done = self
-                    .walk_and_reconcile(&claimed, &mut round, look, watch)
-                    .await;
+    async fn complete(&self, round: &mut Round<'_>, look: Look) -> Outcome {
+        let outcome = match self.claim(round, look).await {
+            Ok(BackfillClaim::Held(holder)) => Outcome::Busy(holder),
+            Ok(BackfillClaim::Recent) => Outcome::Recent,
+            Ok(BackfillClaim::Claimed(claimed)) => {
+                let done = self.walk_and_reconcile(&claimed, round, look).await;
                 let outcome = Outcome::of(&round.account, done);
                 self.give_back(&claimed, &outcome).await;
                 outcome
             }
-            Err(error) => Outcome::of(&round.account, Err(error.into())),
+            Err(error) => Outcome::of(&round.account, Err(error)),
         };
         counter!("billhook_backfill_walks_total", "outcome" => outcome.word()).increment(1);
         let account = &round.account.name;
         match &outcome {
-            Outcome::Done | Outcome::Busy | Outcome::Disconnected => {
+            Outcome::Done | Outcome::Busy(_) | Outcome::Recent | Outcome::Disconnected => {
                 tracing::info!(
                     account,
                     outcome = outcome.word(),
@@ -238,22 +296,44 @@ impl Backfill {
                 );
             }
         }
-        round.into_report(outcome)
+        outcome
     }
 
-    async fn claim(
-        &self,
-        round: &Round,
-        look: Look,
-    ) -> Result<Option<ClaimedBackfill>, StoreError> {
+    async fn claim(&self, round: &Round<'_>, look: Look) -> Result<BackfillClaim, BackfillError> {
         let done_before = match look.unless_within {
             Some(recently) => self.clock.now().minus(recently),
             None => Timestamp(i64::MAX),
         };
-        let name = &round.account.name;
-        self.store
-            .claim_backfill(name, round.livemode, done_before, self.lease())
-            .await
+        let command = if look.unless_within.is_some() {
+            "serve"
+        } else {
+            "backfill"
+        };
+        let by = format!("`billhook {command}` (process {})", self.plan.process);
+        let account = round.account.name.as_str();
+        let patience = Instant::now() + self.lease();
+        let mut says_so = true;
+        loop {
+            let claim = self
+                .store
+                .claim_backfill(account, round.livemode, done_before, self.lease(), &by)
+                .await?;
+            let holder = match &claim {
+                BackfillClaim::Held(holder) => holder,
+                // Whoever had it came to an end while that was asked.
+                BackfillClaim::Recent if look.unless_within.is_none() => continue,
+                BackfillClaim::Claimed(_) | BackfillClaim::Recent => return Ok(claim),
+            };
+            if !look.waits || Instant::now() >= patience {
+                return Ok(claim);
+            }
+            if std::mem::take(&mut says_so) {
+                tracing::info!(account, by = holder.by, until = %holder.until, "somebody else is looking for these events; waiting");
+            }
+            round.tell(Stage::Waits(holder));
+            let paused = round.stop.run_until_cancelled(sleep(CLAIM_POLL)).await;
+            paused.ok_or(BackfillError::Stopped)?;
+        }
     }
 
     async fn give_back(&self, claimed: &ClaimedBackfill, outcome: &Outcome) {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use metrics::counter;
 
-use super::report::Round;
+use super::report::{Round, Stage};
+use super::walk::{MOST_RESTARTS, listed};
 use super::{Backfill, BackfillError};
-use crate::store::{ClaimedBackfill, Observation, Observed, Progress};
+use crate::store::{ClaimedBackfill, Observation, Observed, Place, Progress};
 use crate::stripe::api::{ApiError, Page, Scope};
 use crate::stripe::view::Family;
 
@@ -65,7 +66,7 @@ impl Backfill {
         &self,
         claimed: &ClaimedBackfill,
         progress: &mut Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let mut refused = None;
         for list in &LISTS {
@@ -75,9 +76,11 @@ impl Backfill {
             }
             match self.look_up(list, claimed, progress, round).await {
                 Ok(()) => {}
-                // A permission that is missing for one list is no reason to leave the others out.
+                // What one list lacks is no reason to leave the others out.
                 Err(BackfillError::Stripe(
-                    error @ (ApiError::Denied { .. } | ApiError::Refused { .. }),
+                    error @ (ApiError::Denied { .. }
+                    | ApiError::Refused { .. }
+                    | ApiError::NotAList { .. }),
                 )) => {
                     refused = refused.or(Some(error));
                     continue;
@@ -86,6 +89,7 @@ impl Backfill {
             }
             if let Some(gap) = &mut progress.gap {
                 gap.reconciled.insert(list.path.to_owned());
+                gap.place = None;
             }
             self.advance(claimed, progress).await?;
         }
@@ -104,26 +108,72 @@ impl Backfill {
         Ok(())
     }
 
+    /// Looks one list up, from where somebody was stopped in it.
     async fn look_up(
         &self,
         list: &List,
         claimed: &ClaimedBackfill,
-        progress: &Progress,
-        round: &mut Round,
+        progress: &mut Progress,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
-        let connected = round.account.connected.clone();
-        let began = progress.gap.as_ref().map(|gap| gap.from);
+        let mut restarts = 0;
+        loop {
+            match self.read_list(list, claimed, progress, round).await {
+                // The object that the next page begins behind was deleted.
+                Err(BackfillError::Stripe(error))
+                    if error.is_lost_cursor() && restarts < MOST_RESTARTS =>
+                {
+                    restarts += 1;
+                    if let Some(gap) = &mut progress.gap {
+                        gap.place = None;
+                    }
+                    counter!("billhook_backfill_lost_cursors_total").increment(1);
+                    let (account, path) = (&claimed.account, list.path);
+                    tracing::warn!(
+                        account,
+                        path,
+                        "Stripe does not know any more how far a list was looked up; it begins anew"
+                    );
+                    round.remarks.push(format!(
+                        "Stripe does not know any more how far {path} was looked up, so it was begun anew"
+                    ));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn read_list(
+        &self,
+        list: &List,
+        claimed: &ClaimedBackfill,
+        progress: &mut Progress,
+        round: &mut Round<'_>,
+    ) -> Result<(), BackfillError> {
+        let Some(gap) = &progress.gap else {
+            return Ok(());
+        };
         let since = list
             .changes_for
-            .zip(began)
-            .map(|(before, gap)| gap.minus(before).seconds().max(0).to_string());
+            .map(|before| gap.from.minus(before).seconds().max(0).to_string());
+        let place = gap.place.as_ref().filter(|place| place.list == list.path);
+        let place = place.map(|place| place.id.clone());
         let mut query = list.filter.to_vec();
         query.extend(since.as_deref().map(|since| ("created[gte]", since)));
+        let connected = round.account.connected.clone();
         let scope = Scope::of_account(connected.as_deref());
-        let mut pages = self.api.pages(list.path, &query, scope);
-        while let Some(page) = self.or_stop(round, pages.next()).await? {
+        let mut pages = self.api.pages(list.path, &query, scope).behind(place);
+        while let Some(page) = listed(list.path, pages.next(), &round.stop).await? {
             self.take_in_objects(list.family, page, claimed, round)
                 .await?;
+            round.tell(Stage::LooksUp(list.path));
+            // Behind the last page the list itself is noted as looked up.
+            if let (Some(gap), Some(id)) = (&mut progress.gap, pages.cursor()) {
+                gap.place = Some(Place {
+                    list: list.path.to_owned(),
+                    id: id.to_owned(),
+                });
+            }
             self.advance(claimed, progress).await?;
         }
         Ok(())
@@ -134,7 +184,7 @@ impl Backfill {
         family: Family,
         page: Page,
         claimed: &ClaimedBackfill,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let date = page.date.unwrap_or_else(|| self.clock.now());
         let observations = page.items.into_iter().map(|object| Observation {
@@ -144,6 +194,8 @@ impl Backfill {
             object,
             date,
             api_version: page.version.clone(),
+            // The walk before took in every event that Stripe lists, and of the gap none will ever come.
+            unless_known: true,
         });
         let observed: Vec<Observed> = stream::iter(observations)
             .map(|observation| async move { self.store.observe(&observation).await })

@@ -8,26 +8,46 @@ use tokio_util::sync::CancellationToken;
 use super::BackfillError;
 use super::accounts::Account;
 use crate::clock::Timestamp;
-use crate::store::Gap;
+use crate::store::{Gap, Holder};
 use crate::stripe::api::ApiError;
 use crate::telemetry::in_one_line;
 
 /// Stripe's code for an account that a key cannot speak for (docs.stripe.com/error-codes).
 const NOT_CONNECTED: &str = "account_invalid";
 
-/// How far a look has come.
+/// How far a look has come with one account.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
     /// The account.
     pub account: &'a str,
-    /// Where the walk began.
-    pub from: Timestamp,
-    /// What it has reached.
-    pub at: Timestamp,
-    /// Where it will end.
-    pub to: Timestamp,
+    /// How many accounts there are.
+    pub accounts: usize,
     /// Events found so far.
     pub found: u64,
+    /// Objects looked up so far.
+    pub objects: u64,
+    /// What it does.
+    pub stage: Stage<'a>,
+}
+
+/// What a look does with an account.
+#[derive(Debug, Clone, Copy)]
+pub enum Stage<'a> {
+    /// Somebody else has it.
+    Waits(&'a Holder),
+    /// It walks through its events.
+    Walks {
+        /// Where the walk began.
+        from: Timestamp,
+        /// What it has reached.
+        at: Timestamp,
+        /// Where it will end.
+        to: Timestamp,
+    },
+    /// It looks up a list of objects.
+    LooksUp(&'a str),
+    /// It is over.
+    Ended,
 }
 
 /// Hears how far a look has come.
@@ -46,22 +66,35 @@ pub struct Report {
     pub livemode: bool,
     /// Each account.
     pub accounts: Vec<AccountReport>,
+    /// What else there is to know.
+    pub remarks: Vec<String>,
+    /// Why Stripe did not say which accounts are connected, and may well the next time.
+    #[serde(skip)]
+    pub(super) unlisted: Option<BackfillError>,
 }
 
 impl Report {
+    /// Whether somebody else has an account.
+    pub fn is_busy(&self) -> bool {
+        let mut accounts = self.accounts.iter();
+        accounts.any(|account| matches!(account.status, Outcome::Busy(_)))
+    }
+
     /// Whether some account was not looked at to the end.
     pub fn has_failed(&self) -> bool {
         self.failures().next().is_some()
     }
 
-    /// Why accounts were not looked at to the end.
+    /// Why accounts were not looked at to the end, or not found.
     pub fn failures(&self) -> impl Iterator<Item = &BackfillError> {
-        self.accounts
+        let of_accounts = self
+            .accounts
             .iter()
             .filter_map(|account| match &account.status {
                 Outcome::Failed(error) => Some(error),
                 _ => None,
-            })
+            });
+        of_accounts.chain(&self.unlisted)
     }
 }
 
@@ -70,8 +103,10 @@ impl Report {
 pub enum Outcome {
     /// Its events are complete.
     Done,
-    /// Another process looks, or has a moment ago.
-    Busy,
+    /// Somebody else looks.
+    Busy(Holder),
+    /// Somebody has looked a moment ago.
+    Recent,
     /// The account is not connected to the key's any more.
     Disconnected,
     /// It ended early.
@@ -90,11 +125,24 @@ impl Outcome {
         }
     }
 
+    /// Why it did not come to its end.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Failed(error) => Some(in_one_line(error)),
+            Self::Busy(holder) => Some(format!(
+                "{} is looking for its events; should that have been killed, its claim ends by itself at {}",
+                holder.by, holder.until
+            )),
+            Self::Done | Self::Recent | Self::Disconnected => None,
+        }
+    }
+
     /// How reports and metrics call it.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Busy => "busy",
+            Self::Busy(_) => "busy",
+            Self::Recent => "recent",
             Self::Disconnected => "disconnected",
             Self::Failed(_) => "failed",
         }
@@ -126,6 +174,8 @@ pub struct AccountReport {
     pub unreadable: u64,
     /// The time whose events Stripe does not list any more.
     pub gap: Option<GapReport>,
+    /// What else there is to know.
+    pub remarks: Vec<String>,
 }
 
 /// What was done about a time without events.
@@ -144,8 +194,11 @@ pub struct GapReport {
 }
 
 /// A look at one account while it goes on.
-pub(super) struct Round {
+pub(super) struct Round<'w> {
     pub(super) account: Account,
+    /// How many accounts there are.
+    accounts: usize,
+    watch: &'w Watch<'w>,
     pub(super) livemode: bool,
     pub(super) from: Option<Timestamp>,
     pub(super) found: u64,
@@ -156,14 +209,23 @@ pub(super) struct Round {
     pub(super) reconciled: bool,
     pub(super) objects: u64,
     pub(super) changed: u64,
+    pub(super) remarks: Vec<String>,
     /// The process is about to end.
     pub(super) stop: CancellationToken,
 }
 
-impl Round {
-    pub(super) fn new(account: Account, livemode: bool, stop: CancellationToken) -> Self {
+impl<'w> Round<'w> {
+    pub(super) fn new(
+        account: Account,
+        accounts: usize,
+        livemode: bool,
+        watch: &'w Watch<'w>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             account,
+            accounts,
+            watch,
             livemode,
             from: None,
             found: 0,
@@ -174,8 +236,20 @@ impl Round {
             reconciled: false,
             objects: 0,
             changed: 0,
+            remarks: Vec::new(),
             stop,
         }
+    }
+
+    /// Tells whoever watches.
+    pub(super) fn tell(&self, stage: Stage<'_>) {
+        (self.watch)(&Step {
+            account: &self.account.name,
+            accounts: self.accounts,
+            found: self.found,
+            objects: self.objects,
+            stage,
+        });
     }
 
     /// Counts an event that is new.
@@ -185,14 +259,10 @@ impl Round {
     }
 
     pub(super) fn into_report(self, outcome: Outcome) -> AccountReport {
-        let error = match &outcome {
-            Outcome::Failed(error) => Some(in_one_line(error)),
-            _ => None,
-        };
         AccountReport {
             account: self.account.name,
+            error: outcome.reason(),
             status: outcome,
-            error,
             from: self.from.map(Timestamp::iso),
             found: self.found,
             new: self.types,
@@ -204,6 +274,7 @@ impl Round {
                 objects: self.objects,
                 changed: self.changed,
             }),
+            remarks: self.remarks,
         }
     }
 }

@@ -18,7 +18,7 @@ impl Backfill {
     pub(super) async fn take_in(
         &self,
         page: &[Value],
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         // One page at a time is in memory, and an answer has a bound of its own.
         let room = Room::new(usize::MAX);
@@ -50,7 +50,7 @@ impl Backfill {
     pub(super) async fn rehearse_page(
         &self,
         page: &[Value],
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let deliveries = self.deliveries(page, round);
         let ids: Vec<String> = deliveries
@@ -67,7 +67,7 @@ impl Backfill {
     }
 
     /// The events of a page as deliveries, oldest first.
-    fn deliveries(&self, page: &[Value], round: &mut Round) -> Vec<Delivery> {
+    fn deliveries(&self, page: &[Value], round: &mut Round<'_>) -> Vec<Delivery> {
         let received_at = self.clock.now();
         let receiver = Receiver {
             account: Some(round.account.name.clone()),

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use metrics::counter;
+use tokio_util::sync::CancellationToken;
 
-use super::report::{Round, Step, Watch};
+use super::report::{Round, Stage};
 use super::slices::{Slice, Slices};
 use super::{Backfill, BackfillError, LISTED, Look, Plan};
 use crate::clock::Timestamp;
@@ -13,8 +14,8 @@ use crate::stripe::api::{ApiError, Page, Scope};
 
 /// Where Stripe lists events.
 const EVENTS: &str = "/v1/events";
-/// How often a slice is begun anew because Stripe lost its place in it.
-const MOST_RESTARTS: usize = 3;
+/// How often a slice, or a list, is begun anew because Stripe lost its place in it.
+pub(super) const MOST_RESTARTS: usize = 3;
 
 /// Where a walk begins, and what follows from that.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,9 +53,8 @@ impl Backfill {
     pub(super) async fn walk_and_reconcile(
         &self,
         claimed: &ClaimedBackfill,
-        round: &mut Round,
+        round: &mut Round<'_>,
         look: Look,
-        watch: &Watch<'_>,
     ) -> Result<(), BackfillError> {
         let now = self.clock.now();
         let mut progress = claimed.progress.clone();
@@ -72,7 +72,7 @@ impl Backfill {
             );
         }
         round.gap.clone_from(&progress.gap);
-        self.walk(Some(claimed), &mut progress, &start, round, watch)
+        self.walk(Some(claimed), &mut progress, &start, round)
             .await?;
         if progress.gap.is_some() {
             self.reconcile(claimed, &mut progress, round).await?;
@@ -83,10 +83,9 @@ impl Backfill {
     /// The same walk without a write.
     pub(super) async fn rehearse(
         &self,
-        mut round: Round,
+        round: &mut Round<'_>,
         look: Look,
-        watch: &Watch<'_>,
-    ) -> Result<super::AccountReport, BackfillError> {
+    ) -> Result<(), BackfillError> {
         let records = self.store.backfills().await?;
         let known = records.into_iter().find(|record| {
             record.account == round.account.name && record.livemode == round.livemode
@@ -97,11 +96,7 @@ impl Backfill {
             Some(from) => Some(widened(progress.gap.as_ref(), from, start.from)),
             None => progress.gap.clone(),
         };
-        let walked = self
-            .walk(None, &mut progress, &start, &mut round, watch)
-            .await;
-        let outcome = super::Outcome::of(&round.account, walked);
-        Ok(round.into_report(outcome))
+        self.walk(None, &mut progress, &start, round).await
     }
 
     /// Walks to now; without a claim nothing is written.
@@ -110,8 +105,7 @@ impl Backfill {
         claimed: Option<&ClaimedBackfill>,
         progress: &mut Progress,
         start: &Start,
-        round: &mut Round,
-        watch: &Watch<'_>,
+        round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
         let now = self.clock.now();
         round.from = Some(start.from);
@@ -128,12 +122,10 @@ impl Backfill {
             if let Some(claimed) = claimed {
                 self.advance(claimed, progress).await?;
             }
-            watch(&Step {
-                account: &round.account.name,
+            round.tell(Stage::Walks {
                 from: start.from,
                 at: slice.to.unwrap_or(now),
                 to: now,
-                found: round.found,
             });
         }
         Ok(())
@@ -145,15 +137,15 @@ impl Backfill {
         slice: Slice,
         claimed: Option<&ClaimedBackfill>,
         progress: &Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<Read, BackfillError> {
         let mut restarts = 0;
         loop {
             match self.try_slice(slice, claimed, progress, round).await {
                 // The event that the next page begins behind is not listed any more. The time still is.
-                Err(BackfillError::Stripe(ApiError::Refused {
-                    param: Some(param), ..
-                })) if param == "starting_after" && restarts < MOST_RESTARTS => {
+                Err(BackfillError::Stripe(error))
+                    if error.is_lost_cursor() && restarts < MOST_RESTARTS =>
+                {
                     restarts += 1;
                     counter!("billhook_backfill_lost_cursors_total").increment(1);
                     tracing::warn!(account = round.account.name, from = %slice.from, "Stripe does not know a cursor any more; the slice begins anew by time");
@@ -168,7 +160,7 @@ impl Backfill {
         slice: Slice,
         claimed: Option<&ClaimedBackfill>,
         progress: &Progress,
-        round: &mut Round,
+        round: &mut Round<'_>,
     ) -> Result<Read, BackfillError> {
         let connected = round.account.connected.clone();
         let (from, to) = (
@@ -178,12 +170,12 @@ impl Backfill {
         let mut query = vec![("created[gte]", from.as_str())];
         query.extend(to.as_deref().map(|to| ("created[lt]", to)));
         let scope = Scope::of_account(connected.as_deref());
-        let mut listed = self.api.pages(EVENTS, &query, scope);
+        let mut pages = self.api.pages(EVENTS, &query, scope);
         let mut read = Read {
             pages: 0,
             asked_at: self.clock.now(),
         };
-        while let Some(page) = self.or_stop(round, listed.next()).await? {
+        while let Some(page) = listed(EVENTS, pages.next(), &round.stop).await? {
             let Page { items, date, .. } = page;
             if let (0, Some(date)) = (read.pages, date) {
                 read.asked_at = date;
@@ -198,16 +190,6 @@ impl Backfill {
             }
         }
         Ok(read)
-    }
-
-    /// The next page, unless the process is about to end.
-    pub(super) async fn or_stop<T>(
-        &self,
-        round: &Round,
-        asked: impl Future<Output = Result<T, ApiError>>,
-    ) -> Result<T, BackfillError> {
-        let answer = round.stop.run_until_cancelled(asked).await;
-        Ok(answer.ok_or(BackfillError::Stopped)??)
     }
 
     /// Commits how far it has come, and keeps the claim.
@@ -236,18 +218,49 @@ struct Read {
 
 /// A gap that also holds what an earlier walk left.
 fn widened(known: Option<&Gap>, from: Timestamp, to: Timestamp) -> Gap {
-    let known = known.map_or((from, to), |gap| (gap.from, gap.to));
-    Gap {
-        from: from.min(known.0),
-        to: to.max(known.1),
-        // What was looked up before the gap grew says nothing about the rest.
+    let mut gap = Gap {
+        from,
+        to,
         reconciled: std::collections::BTreeSet::default(),
+        place: None,
+    };
+    let Some(known) = known else { return gap };
+    // Objects are looked up after a walk that began at the gap's end, when that was about to leave Stripe's list. So they
+    // show whatever happened until it did, and whoever asks again so soon goes on instead of beginning anew.
+    let has_begun = !known.reconciled.is_empty() || known.place.is_some();
+    if has_begun && from >= known.from && to <= known.to.plus(LISTED) {
+        return known.clone();
+    }
+    // What was looked up before the gap grew says nothing about the rest.
+    gap.from = from.min(known.from);
+    gap.to = to.max(known.to);
+    gap
+}
+
+/// The next page of the list at `path`, unless the process is about to end.
+///
+/// Lists of the account itself are narrowed down by time and state only, so what "is not there" is never an object.
+pub(super) async fn listed(
+    path: &'static str,
+    page: impl Future<Output = Result<Option<Page>, ApiError>>,
+    stop: &CancellationToken,
+) -> Result<Option<Page>, BackfillError> {
+    let answer = stop.run_until_cancelled(page).await;
+    match answer.ok_or(BackfillError::Stopped)? {
+        Err(ApiError::Gone | ApiError::Refused { status: 404, .. }) => {
+            Err(BackfillError::Stripe(ApiError::NotAList {
+                path: path.to_owned(),
+                what: "is not there (404)",
+            }))
+        }
+        other => Ok(other?),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Place;
 
     const HOUR: Duration = Duration::from_hours(1);
     const DAY: Duration = Duration::from_hours(24);
@@ -259,6 +272,7 @@ mod tests {
             first: 3 * DAY,
             longest_answer: HOUR,
             endpoint_accounts: Vec::new(),
+            process: 1,
         }
     }
 
@@ -296,12 +310,29 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_only_grows_until_it_is_looked_up() {
+    fn a_gap_only_grows_and_what_was_looked_up_counts_while_it_shows_all_of_it() {
         let at = Timestamp::from_seconds;
-        let mut first = widened(None, at(10), at(20));
-        first.reconciled.insert("customers".to_owned());
-        let grown = widened(Some(&first), at(15), at(30));
+        let untouched = widened(None, at(10), at(20));
+        let grown = widened(Some(&untouched), at(15), at(30));
         assert_eq!((grown.from, grown.to), (at(10), at(30)));
-        assert!(grown.reconciled.is_empty());
+        let mut begun = untouched.clone();
+        begun.reconciled.insert("/v1/customers".to_owned());
+        let mut halfway = untouched;
+        halfway.place = Some(Place {
+            list: "/v1/customers".to_owned(),
+            id: "cus_1".to_owned(),
+        });
+        let listed = i64::try_from(LISTED.as_secs()).unwrap();
+        for known in [begun, halfway] {
+            // Soon after, and no earlier: it goes on.
+            for to in [30, 20 + listed] {
+                assert_eq!(widened(Some(&known), at(15), at(to)), known);
+            }
+            for (from, to) in [(9, 30), (15, 21 + listed)] {
+                let grown = widened(Some(&known), at(from), at(to));
+                assert_eq!((grown.from, grown.to), (at(from.min(10)), at(to)));
+                assert!(grown.reconciled.is_empty() && grown.place.is_none());
+            }
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! `billhook backfill`: looks for missed events in Stripe's list of events, and takes them in.
 
-use std::time::Duration;
+mod board;
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use self::board::Board;
 use super::failure::Failure;
 use super::output::Output;
 use super::serve::build;
@@ -18,11 +18,14 @@ use crate::shutdown::Shutdown;
 #[derive(Debug, Args)]
 pub(super) struct Backfill {
     /// Look back so far, instead of going on where the last look ended: 3d, 12h
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = back, allow_hyphen_values = true)]
     since: Option<Span>,
     /// Write nothing, and say what would come in
     #[arg(long)]
     dry_run: bool,
+    /// End at once where another process is looking, instead of waiting for it for a while
+    #[arg(long)]
+    no_wait: bool,
 }
 
 impl Backfill {
@@ -46,12 +49,13 @@ impl Backfill {
         if let Some(inbox) = app.take_inbox() {
             shutdown.tasks().spawn(inbox.run(writing.clone()));
         }
-        let progress = bar();
-        let watch = |step: &Step<'_>| show(&progress, step);
+        let board = Board::new();
+        let watch = |step: &Step<'_>| board.show(step);
         let look = Look {
             since: self.since.map(|span| span.0),
             dry_run: self.dry_run,
             unless_within: None,
+            waits: !self.no_wait,
         };
         let looked = match &app.backfill {
             Some(backfill) => backfill.look(look, &watch, shutdown.soft()).await,
@@ -61,7 +65,7 @@ impl Backfill {
                 ));
             }
         };
-        progress.finish_and_clear();
+        board.clear();
         writing.cancel();
         shutdown.tasks().close();
         shutdown.tasks().wait().await;
@@ -76,21 +80,16 @@ impl Backfill {
     }
 }
 
-/// Hidden by itself where standard error is no terminal.
-fn bar() -> ProgressBar {
-    let progress = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}% {msg}") {
-        progress.set_style(style);
+/// How far back. Whoever writes a minus means the same, and is told so instead of what an argument may begin with.
+fn back(text: &str) -> Result<Span, String> {
+    let span = text.parse::<Span>();
+    let unsigned = text
+        .strip_prefix('-')
+        .filter(|rest| rest.parse::<Span>().is_ok());
+    match unsigned {
+        Some(rest) => Err(format!("it always looks back: write {rest}")),
+        None => span.map_err(|error| error.to_string()),
     }
-    progress.enable_steady_tick(Duration::from_millis(200));
-    progress
-}
-
-/// Time is what is walked through; how many events it holds nobody knows before.
-fn show(progress: &ProgressBar, step: &Step<'_>) {
-    progress.set_length(step.to.since(step.from).as_secs().max(1));
-    progress.set_position(step.at.since(step.from).as_secs());
-    progress.set_message(format!("{}: {} events", step.account, step.found));
 }
 
 fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
@@ -120,18 +119,24 @@ fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
         }
     }
     for account in &report.accounts {
-        for line in remarks(account) {
+        for line in remarks(account, report.dry_run) {
             output.line(format!("\n{}: {line}", account.account))?;
         }
+    }
+    for line in &report.remarks {
+        output.line(format!("\n{line}"))?;
     }
     Ok(())
 }
 
 /// What a number does not say.
-fn remarks(account: &AccountReport) -> Vec<String> {
+fn remarks(account: &AccountReport, dry_run: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(gap) = &account.gap {
-        let what = if gap.reconciled {
+        let what = if dry_run {
+            "without --dry-run, the objects that may have changed would be looked up instead; none was"
+                .to_owned()
+        } else if gap.reconciled {
             format!(
                 "{} objects were looked up instead, {} of them had changed; nobody was told of what happened then",
                 gap.objects, gap.changed
@@ -145,13 +150,14 @@ fn remarks(account: &AccountReport) -> Vec<String> {
             gap.from, gap.to
         ));
     }
+    lines.extend(account.remarks.clone());
     match &account.status {
         Outcome::Done => {}
-        Outcome::Busy => lines.push("another process is looking for its events".to_owned()),
+        Outcome::Recent => lines.push("somebody has looked a moment ago".to_owned()),
         Outcome::Disconnected => lines.push(
             "it is not connected any more, so nothing can be asked for it; name those that are in `stripe.accounts`".to_owned(),
         ),
-        Outcome::Failed(_) => lines.extend(account.error.clone()),
+        Outcome::Busy(_) | Outcome::Failed(_) => lines.extend(account.error.clone()),
     }
     if account.unreadable > 0 {
         lines.push(format!(
@@ -166,7 +172,11 @@ fn remarks(account: &AccountReport) -> Vec<String> {
 fn answer(report: &Report) -> anyhow::Result<Answer> {
     let mut failures = report.failures().peekable();
     if failures.peek().is_none() {
-        return Ok(Answer::Yes);
+        return if report.is_busy() {
+            Err(Failure::No("somebody else is looking, and what they find comes in; run it again when they are done, or when the time above is over".to_owned()).into())
+        } else {
+            Ok(Answer::Yes)
+        };
     }
     let text = "not every account was looked at to the end; what was stored counts, and the next look goes on from there";
     Err(if failures.any(BackfillError::is_configuration) {

@@ -277,7 +277,8 @@ impl Store for FakeStore {
         _: bool,
         _: Timestamp,
         _: Duration,
-    ) -> Result<Option<ClaimedBackfill>, StoreError> {
+        _: &str,
+    ) -> Result<BackfillClaim, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::send::{SendError, Sent};
 use crate::retry::retry_after;
+use crate::tls;
 
 /// The longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,10 +63,7 @@ pub(super) fn client(url: &SecretString, timeout: Duration) -> Result<Client, Ch
     if !matches!(parsed.scheme(), "https" | "http") || !parsed.has_host() {
         return Err(ChatError::Url);
     }
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Somebody else may have been faster; any provider is as good as ours, so the answer does not matter.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
+    tls::use_ring();
     Client::builder()
         .timeout(timeout)
         // A redirect would send the notice to an address that nobody configured.

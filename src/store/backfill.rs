@@ -21,12 +21,13 @@ statements! {
         SELECT account FROM known WHERE account IS NOT NULL AND EXISTS (SELECT 1 FROM objects WHERE account = known.account AND livemode = $1)";
     KNOWN: "SELECT id FROM events WHERE id IN (SELECT value FROM json_each($1))";
     ADD: "INSERT INTO backfills (account, livemode) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    CLAIM: "UPDATE backfills SET lease_until = $3, epoch = epoch + 1 \
+    CLAIM: "UPDATE backfills SET lease_until = $3, held_by = $6, epoch = epoch + 1 \
         WHERE account = $1 AND livemode = $2 AND lease_until < $4 AND done_at <= $5 RETURNING *";
-    ADVANCE: "UPDATE backfills SET mark = CASE WHEN mark < $4 THEN $4 ELSE mark END, gap_from = $5, gap_to = $6, reconciled = $7, lease_until = $8 \
+    HOLDER: "SELECT held_by, lease_until FROM backfills WHERE account = $1 AND livemode = $2 AND lease_until >= $3";
+    ADVANCE: "UPDATE backfills SET mark = CASE WHEN mark < $4 THEN $4 ELSE mark END, gap_from = $5, gap_to = $6, reconciled = $7, place_list = $8, place_id = $9, lease_until = $10 \
         WHERE account = $1 AND livemode = $2 AND epoch = $3";
     /// What ends a claim spends its epoch.
-    END: "UPDATE backfills SET done_at = CASE WHEN $4 > 0 THEN $4 ELSE done_at END, last_error = $5, lease_until = 0, epoch = epoch + 1 \
+    END: "UPDATE backfills SET done_at = CASE WHEN $4 > 0 THEN $4 ELSE done_at END, last_error = $5, lease_until = 0, held_by = NULL, epoch = epoch + 1 \
         WHERE account = $1 AND livemode = $2 AND epoch = $3";
     ALL_MARKS: "SELECT * FROM backfills ORDER BY account, livemode";
 }
@@ -40,6 +41,17 @@ pub struct Gap {
     pub to: Timestamp,
     /// The lists of objects that were looked up since.
     pub reconciled: BTreeSet<String>,
+    /// How far the next one was.
+    pub place: Option<Place>,
+}
+
+/// How far a list of objects was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Where Stripe lists them.
+    pub list: String,
+    /// The last object of it that was taken in.
+    pub id: String,
 }
 
 /// How far an account's events are complete.
@@ -62,6 +74,26 @@ pub struct ClaimedBackfill {
     pub epoch: i64,
     /// What earlier walks came to.
     pub progress: Progress,
+}
+
+/// What came of wanting an account.
+#[derive(Debug, Clone)]
+pub enum BackfillClaim {
+    /// It is the caller's.
+    Claimed(ClaimedBackfill),
+    /// Somebody else has it.
+    Held(Holder),
+    /// Somebody has just come to its end.
+    Recent,
+}
+
+/// Who has an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// As they call themselves.
+    pub by: String,
+    /// Whoever died over it has it so long; whoever lives keeps it on the way.
+    pub until: Timestamp,
 }
 
 /// An account's row, for people.
@@ -97,25 +129,33 @@ impl SqlStore {
         livemode: bool,
         done_before: Timestamp,
         lease: Duration,
-    ) -> Result<Option<ClaimedBackfill>, StoreError> {
+        by: &str,
+    ) -> Result<BackfillClaim, StoreError> {
         let mut tx = self.db.begin().await?;
         tx.run(&ADD, args![account, livemode]).await?;
         let now = tx.lease_clock(self.clock.as_ref()).await?;
         let until = now.0.saturating_add(micros(lease));
-        let claimed = tx
-            .row(&CLAIM, args![account, livemode, until, now, done_before])
-            .await?;
+        let values = args![account, livemode, until, now, done_before, by];
+        let claimed = tx.row(&CLAIM, values).await?;
+        let holder = match claimed {
+            Some(_) => None,
+            None => tx.row(&HOLDER, args![account, livemode, now]).await?,
+        };
         tx.commit().await?;
-        claimed
-            .map(|row| {
-                Ok(ClaimedBackfill {
-                    account: account.to_owned(),
-                    livemode,
-                    epoch: row.int("epoch")?,
-                    progress: progress(&row)?,
-                })
-            })
-            .transpose()
+        if let Some(row) = claimed {
+            return Ok(BackfillClaim::Claimed(ClaimedBackfill {
+                account: account.to_owned(),
+                livemode,
+                epoch: row.int("epoch")?,
+                progress: progress(&row)?,
+            }));
+        }
+        holder.map_or(Ok(BackfillClaim::Recent), |row| {
+            Ok(BackfillClaim::Held(Holder {
+                by: row.opt_text("held_by")?.unwrap_or_default(),
+                until: row.time("lease_until")?,
+            }))
+        })
     }
 
     pub(super) async fn advance(
@@ -129,6 +169,7 @@ impl SqlStore {
             Some(gap) => (gap.from, gap.to, &gap.reconciled),
             None => (Timestamp(0), Timestamp(0), &BTreeSet::new()),
         };
+        let place = gap.as_ref().and_then(|gap| gap.place.as_ref());
         let mut tx = self.db.begin().await?;
         let now = tx.lease_clock(self.clock.as_ref()).await?;
         let values = args![
@@ -139,6 +180,8 @@ impl SqlStore {
             from,
             to,
             list(reconciled.iter().map(String::as_str)),
+            place.map(|place| place.list.clone()),
+            place.map(|place| place.id.clone()),
             now.0.saturating_add(micros(lease)),
         ];
         if tx.run(&ADVANCE, values).await? == 0 {
@@ -193,6 +236,10 @@ fn progress(row: &Row) -> Result<Progress, StoreError> {
             from,
             to,
             reconciled: row.json("reconciled")?,
+            place: row
+                .opt_text("place_list")?
+                .zip(row.opt_text("place_id")?)
+                .map(|(list, id)| Place { list, id }),
         }),
         _ => None,
     };

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use backfill::{BackfillRecord, ClaimedBackfill, Gap, Progress};
+pub use backfill::{BackfillClaim, BackfillRecord, ClaimedBackfill, Gap, Holder, Place, Progress};
 pub use error::StoreError;
 pub use examination::Examination;
 pub use fetches::{ClaimedFetch, FetchEnd, FetchRecord, Reach, Reason};
@@ -114,14 +114,16 @@ pub trait Store: Send + Sync {
     async fn accounts(&self, livemode: bool) -> Result<Vec<String>, StoreError>;
     /// Which of these events are stored.
     async fn known_events(&self, ids: &[String]) -> Result<BTreeSet<String>, StoreError>;
-    /// Claims the completing of an account's events, unless somebody else has it or came to its end after `done_before`.
+    /// Claims the completing of an account's events for whoever goes by the name `by`, unless somebody else has it or came
+    /// to its end after `done_before`.
     async fn claim_backfill(
         &self,
         account: &str,
         livemode: bool,
         done_before: Timestamp,
         lease: Duration,
-    ) -> Result<Option<ClaimedBackfill>, StoreError>;
+        by: &str,
+    ) -> Result<BackfillClaim, StoreError>;
     /// Commits how far it has come, and keeps it for another lease. A mark never moves back.
     async fn advance_backfill(
         &self,

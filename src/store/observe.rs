@@ -34,6 +34,10 @@ pub struct Observation {
     pub date: Timestamp,
     /// The answer's API version.
     pub api_version: Option<String>,
+    /// Whether an answer that only repeats the row is left out. Where every event of the object comes in, before or after
+    /// it, the row is the same either way, and who looks up thousands that nobody changed writes nothing. Where one may be
+    /// missing, the answer has to stand against a late one that tells of the time before.
+    pub unless_known: bool,
 }
 
 /// What came of an observation.
@@ -95,7 +99,7 @@ impl SqlStore {
             fields: view(observation.family, &event.object),
             previous: View::default(),
         };
-        let work = Work::of_fetched(&event, snapshot);
+        let work = Work::of_fetched(&event, snapshot, observation.unless_known);
         let claimed = ClaimedEvent {
             id: event.id,
             epoch: 0,

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
-    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
-    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep,
-    ObjectFilter, ObjectRow, Observation, Observed, Page, Policy, Progress, Release, Resolution,
-    Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    About, Accepted, BackfillClaim, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
+    ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord,
+    Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
+    NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Policy, Progress, Release,
+    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -161,8 +161,9 @@ impl Store for SqlStore {
         livemode: bool,
         done_before: Timestamp,
         lease: Duration,
-    ) -> Result<Option<ClaimedBackfill>, StoreError> {
-        self.claim_account(account, livemode, done_before, lease)
+        by: &str,
+    ) -> Result<BackfillClaim, StoreError> {
+        self.claim_account(account, livemode, done_before, lease, by)
             .await
     }
     async fn advance_backfill(

@@ -1,7 +1,10 @@
 //! Missed events, found in the list of a Stripe of our own and taken in.
 
+mod accounts;
 mod command;
+mod gaps;
 mod traps;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,7 +18,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
     SNAPSHOTS: "SELECT event, api_version, type, created, fields, previous FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = $3 AND object = $4";
     ROW: "SELECT data, version FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
-    KNOWN: "SELECT data, version, newest FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
+    KNOWN: "SELECT data, version, newest, tie FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
     ROWS: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id IN (SELECT value FROM json_each($4))";
     /// Says the row's version if anything was written: a version more where the row was not so already, the same where only
     /// `newest` moved. What comes back under its old id goes on counting.
@@ -65,6 +65,7 @@ struct Known {
     version: i64,
     /// When the newest snapshot was created; nothing in a row that was written before this was kept.
     newest: Option<Timestamp>,
+    tie: bool,
 }
 
 impl Known {
@@ -73,7 +74,17 @@ impl Known {
             row: row.json("data")?,
             version: row.int("version")?,
             newest: Some(row.time("newest")?).filter(|newest| *newest != Timestamp::default()),
+            tie: row.flag("tie")?,
         })
+    }
+
+    /// Whether `next` says what the row says, so that with it nothing would be another but its own row.
+    ///
+    /// A tie is settled by whoever speaks last, also by saying the same.
+    fn is_repeated_by(&self, next: &Snapshot) -> bool {
+        let newest = self.newest.filter(|_| !self.tie);
+        let advanced = newest.and_then(|newest| advance(&self.row, newest, next));
+        advanced.is_some_and(|projection| projection.row == self.row)
     }
 }
 
@@ -91,10 +102,12 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     /// Adds snapshots of one object and projects its row from all there are.
     ///
-    /// Says how the row was before and what the projection came to.
+    /// Says how the row was before and what the projection came to. A snapshot that only repeats the row is left out where
+    /// nobody needs it (`unless_known`).
     pub(crate) async fn project(
         &mut self,
         new: &[Snapshot],
+        unless_known: bool,
     ) -> Result<Option<(Option<View>, Projection)>, StoreError> {
         let Some(Snapshot {
             family,
@@ -106,31 +119,22 @@ impl Rows<'_> {
             return Ok(None);
         };
         let kind = family.as_str();
-        let mut fresh = true;
-        for snapshot in new {
-            let written = self
-                .tx
-                .run(
-                    &INSERT_SNAPSHOT,
-                    args![
-                        self.account,
-                        self.livemode,
-                        kind,
-                        object,
-                        &snapshot.event,
-                        &snapshot.api_version,
-                        &snapshot.event_type,
-                        snapshot.created,
-                        json(&snapshot.fields),
-                        json(&snapshot.previous),
-                    ],
-                )
-                .await?;
-            fresh &= written > 0;
-        }
         let key = args![self.account, self.livemode, kind, object];
         let known = self.tx.row(&KNOWN, key).await?.as_ref().map(Known::read);
         let known = known.transpose()?;
+        if let (true, Some(known), [next]) = (unless_known, &known, new)
+            && known.is_repeated_by(next)
+        {
+            let projection = Projection {
+                row: known.row.clone(),
+                ..Projection::default()
+            };
+            return Ok(Some((Some(known.row.clone()), projection)));
+        }
+        let mut fresh = true;
+        for snapshot in new {
+            fresh &= self.insert(snapshot).await?;
+        }
         // An object that lives for years has thousands of snapshots; nearly always the next one is newer than all.
         let short = match (&known, new) {
             // A dispute's movements of money are asked of all that was told of it.
@@ -194,6 +198,23 @@ impl Rows<'_> {
             }
         }
         Ok(Some((before, projection)))
+    }
+
+    /// Adds a snapshot; says whether it was not there yet.
+    async fn insert(&mut self, snapshot: &Snapshot) -> Result<bool, StoreError> {
+        let values = args![
+            self.account,
+            self.livemode,
+            snapshot.family.as_str(),
+            &snapshot.object,
+            &snapshot.event,
+            &snapshot.api_version,
+            &snapshot.event_type,
+            snapshot.created,
+            json(&snapshot.fields),
+            json(&snapshot.previous),
+        ];
+        Ok(self.tx.run(&INSERT_SNAPSHOT, values).await? > 0)
     }
 
     /// Writes a row, unless it stands so already: what a row says beside its fields may change alone.

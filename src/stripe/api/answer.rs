@@ -118,6 +118,8 @@ fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     };
     let code = word("code").or_else(|| word("type"));
     let param = word("param");
+    // That an item is gone which a page was to begin behind says nothing about what is listed.
+    let is_cursor = matches!(param.as_deref(), Some("starting_after" | "ending_before"));
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ApiError::Denied {
             status: status.as_u16(),
@@ -125,11 +127,8 @@ fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
             code,
         },
         // An address that is not Stripe's answers 404, too, and says nothing about any object.
-        StatusCode::NOT_FOUND if says.is_some() => ApiError::Gone,
-        StatusCode::BAD_REQUEST
-            if code.as_deref() == Some("resource_missing")
-                && !matches!(param.as_deref(), Some("starting_after" | "ending_before")) =>
-        {
+        StatusCode::NOT_FOUND if says.is_some() && !is_cursor => ApiError::Gone,
+        StatusCode::BAD_REQUEST if code.as_deref() == Some("resource_missing") && !is_cursor => {
             ApiError::Gone
         }
         StatusCode::TOO_MANY_REQUESTS => ApiError::Limited {
@@ -144,6 +143,9 @@ fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
                 source: None,
             }
         }
+        status if status.is_redirection() => ApiError::Redirected {
+            status: status.as_u16(),
+        },
         status => ApiError::Refused {
             status: status.as_u16(),
             code,

@@ -38,6 +38,14 @@ pub enum ApiError {
         /// The request's id in Stripe's logs.
         request: Option<String>,
     },
+    /// Another address was named instead of an answer.
+    #[error(
+        "Stripe's API answered with a redirect ({status}), which is not followed because the key would go along: check `stripe.api_base`, and what stands between"
+    )]
+    Redirected {
+        /// The answer's status.
+        status: u16,
+    },
     /// Too much was asked in too short a time.
     #[error("Stripe asks to be asked less often (429); it is tried again later")]
     Limited {
@@ -88,12 +96,18 @@ impl ApiError {
         matches!(self, Self::Limited { .. } | Self::Unavailable { .. })
     }
 
+    /// Whether Stripe does not know the item any more that a page was to begin behind.
+    pub fn is_lost_cursor(&self) -> bool {
+        matches!(self, Self::Refused { param: Some(param), .. } if param == "starting_after")
+    }
+
     /// How metrics call it.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Gone => "gone",
             Self::Denied { .. } => "denied",
             Self::Refused { .. } => "refused",
+            Self::Redirected { .. } => "redirected",
             Self::Limited { .. } => "limited",
             Self::Unavailable { .. } => "unavailable",
             Self::BadPath(_) | Self::BadScope { .. } => "not_asked",

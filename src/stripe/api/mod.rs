@@ -30,6 +30,7 @@ use self::answer::Failed;
 use crate::clock::Timestamp;
 use crate::config::StripeConfig;
 use crate::retry::{RetryPolicy, jitter};
+use crate::tls;
 
 /// How often one question is asked, and the pauses between.
 const TRIES: RetryPolicy = RetryPolicy {
@@ -107,10 +108,7 @@ impl StripeApi {
             HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_invalid| SetupError::Key)?;
         authorization.set_sensitive(true);
         let base = Url::parse(config.api_base.expose()).map_err(|_error| SetupError::Base)?;
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Somebody else may have been faster; any provider is as good as ours, so the answer does not matter.
-            drop(rustls::crypto::ring::default_provider().install_default());
-        }
+        tls::use_ring();
         let client = Client::builder()
             .user_agent(concat!("billhook/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.api_connect_timeout)

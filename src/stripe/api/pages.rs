@@ -61,6 +61,18 @@ impl<'a> Pages<'a> {
         }
     }
 
+    /// The same list from behind an item on that was listed before.
+    #[must_use]
+    pub fn behind(mut self, id: Option<String>) -> Self {
+        self.cursor = id;
+        self
+    }
+
+    /// The item that the next page begins behind; none where no page follows, or none came before.
+    pub fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref().filter(|_| !self.ended)
+    }
+
     /// The next page; none behind the last one.
     ///
     /// After an error the same page may be asked for again. One that is too large is asked for in smaller pieces.

@@ -14,7 +14,7 @@ fn now() -> i64 {
 }
 
 /// A place with a key, and a Stripe that has three events of the last hour.
-async fn place() -> (StripeServer, Place) {
+pub(super) async fn place() -> (StripeServer, Place) {
     let now = now();
     let stripe = StripeServer::start(now).await;
     for id in ["evt_1", "evt_2", "evt_3"] {
@@ -30,7 +30,7 @@ async fn place() -> (StripeServer, Place) {
 }
 
 /// Exit code, standard output and standard error.
-async fn run(place: &Place, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(super) async fn run(place: &Place, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = place.command(arguments);
     let ran = tokio::task::spawn_blocking(move || command.output().unwrap());
     let ran = ran.await.unwrap();
@@ -75,6 +75,18 @@ async fn a_person_sees_what_would_come_in_and_then_what_came() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_says_that_it_looks_no_object_up() {
+    let (stripe, place) = place().await;
+    let (code, out, error) = run(&place, &["backfill", "--dry-run", "--since", "60d"]).await;
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        out.contains("without --dry-run, the objects that may have changed would be looked up instead; none was"),
+        "{out}"
+    );
+    assert!(stripe.asked_for("/v1/customers").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_codes_say_whose_turn_it_is() {
     let (stripe, mut place) = place().await;
     stripe.troubles([Some(Trouble::Limited(Some(3600)))]);
@@ -84,6 +96,20 @@ async fn exit_codes_say_whose_turn_it_is() {
     assert!(
         error.contains("the next look goes on from there"),
         "{error}"
+    );
+
+    let elsewhere = Trouble::Fails {
+        status: 404,
+        again: false,
+    };
+    stripe.troubles([Some(elsewhere)]);
+    let (code, out, error) = run(&place, &["backfill"]).await;
+    assert_eq!(code, Some(3), "{out}{error}");
+    assert!(
+        out.contains(
+            "what Stripe's API lists at /v1/events is not there (404); check `stripe.api_base`"
+        ),
+        "{out}"
     );
 
     stripe.shelf().forbid("/v1/events", "rak_event_read");
@@ -104,8 +130,18 @@ async fn exit_codes_say_whose_turn_it_is() {
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("set STRIPE_SECRET_KEY"), "{error}");
 
-    let (code, _, error) = run(&place, &["backfill", "--since", "soon"]).await;
-    assert_eq!(code, Some(2), "{error}");
+    for (since, said) in [
+        (
+            "soon",
+            "`soon` is no duration: write a whole number and a unit",
+        ),
+        ("3x", "`3x` is no duration: write a whole number and a unit"),
+        ("-3d", "it always looks back: write 3d"),
+    ] {
+        let (code, _, error) = run(&place, &["backfill", "--since", since]).await;
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("--since") && error.contains(said), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

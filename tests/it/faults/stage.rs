@@ -340,7 +340,7 @@ impl Stage {
                 let backfill = process.app.backfill.as_ref().unwrap();
                 let never = CancellationToken::new();
                 let report = backfill.look(look, &|_| {}, &never).await.ok()?;
-                if matches!(report.accounts[0].status, Outcome::Busy) {
+                if matches!(report.accounts[0].status, Outcome::Busy(_)) {
                     // Somebody died over it.
                     ground.outlive(PAST_A_BACKFILL).await;
                 }

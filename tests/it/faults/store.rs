@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch,
-    ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord, Failure, FetchEnd,
-    Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep,
-    ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution, Resolved,
-    Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    About, Accepted, BackfillClaim, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
+    ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord,
+    Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
+    NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution,
+    Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
 };
 
 use super::point::{Answer, Faults};
@@ -36,6 +36,7 @@ impl Answer for RunInput {}
 impl Answer for Clearance {}
 impl Answer for Resolved {}
 impl Answer for Retried {}
+impl Answer for BackfillClaim {}
 impl Answer for Census {}
 
 /// One line a verb: its arguments and its answer.
@@ -60,7 +61,7 @@ verbs! {
     observe(observation: &Observation) -> Observed;
     accounts(livemode: bool) -> Vec<String>;
     known_events(ids: &[String]) -> BTreeSet<String>;
-    claim_backfill(account: &str, livemode: bool, done_before: Timestamp, lease: Duration) -> Option<ClaimedBackfill>;
+    claim_backfill(account: &str, livemode: bool, done_before: Timestamp, lease: Duration, by: &str) -> BackfillClaim;
     advance_backfill(backfill: &ClaimedBackfill, progress: &Progress, lease: Duration) -> ();
     end_backfill(backfill: &ClaimedBackfill, error: Option<&str>) -> ();
     backfills() -> Vec<BackfillRecord>;

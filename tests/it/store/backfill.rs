@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use billhook::clock::Timestamp;
-use billhook::store::{ClaimedBackfill, Gap, Progress, Store, StoreError};
+use billhook::store::{
+    BackfillClaim, ClaimedBackfill, Gap, Holder, Place, Progress, Store, StoreError,
+};
 
 use super::{LONG, apply, failed_payment, ingest};
 use crate::support::bench::{Bench, START};
@@ -19,9 +21,19 @@ on_both!(
 /// Whoever has come to an end, whenever it was.
 const ALWAYS: Timestamp = Timestamp(i64::MAX);
 
+/// How whoever asks calls themselves.
+const ME: &str = "`billhook serve` (process 1)";
+
 async fn claim(bench: &Bench, account: &str) -> Option<ClaimedBackfill> {
-    let claimed = bench.store.claim_backfill(account, true, ALWAYS, LONG);
-    claimed.await.unwrap()
+    let claimed = bench.store.claim_backfill(account, true, ALWAYS, LONG, ME);
+    mine(claimed.await.unwrap())
+}
+
+fn mine(claim: BackfillClaim) -> Option<ClaimedBackfill> {
+    match claim {
+        BackfillClaim::Claimed(claimed) => Some(claimed),
+        BackfillClaim::Held(_) | BackfillClaim::Recent => None,
+    }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -38,21 +50,36 @@ fn marked(seconds: i64) -> Progress {
 async fn one_looks_and_another_takes_over_when_the_lease_has_ended(bench: Bench) {
     let other = bench.another_process().await;
     let lease = bench.short_lease();
-    let zombie = bench.store.claim_backfill("self", true, ALWAYS, lease);
-    let zombie = zombie.await.unwrap().unwrap();
-    let meanwhile = other.claim_backfill("self", true, ALWAYS, lease).await;
-    assert!(meanwhile.unwrap().is_none());
+    let zombie = bench
+        .store
+        .claim_backfill("self", true, ALWAYS, lease, ME)
+        .await;
+    let zombie = mine(zombie.unwrap()).unwrap();
+    let meanwhile = other
+        .claim_backfill("self", true, ALWAYS, lease, "another")
+        .await;
+    let BackfillClaim::Held(Holder { by, until }) = meanwhile.unwrap() else {
+        panic!("claimed twice")
+    };
+    // PostgreSQL counts a lease by a clock of its own.
+    assert_eq!(by, ME);
+    assert!(
+        bench.is_postgres() || until == bench.now().plus(lease),
+        "{until}"
+    );
     // Another account, and the other mode, are nobody's yet.
     assert!(claim(&bench, "acct_1").await.is_some());
     let test = bench
         .store
-        .claim_backfill("self", false, ALWAYS, LONG)
+        .claim_backfill("self", false, ALWAYS, LONG, ME)
         .await;
-    assert!(test.unwrap().is_some());
+    assert!(mine(test.unwrap()).is_some());
     let heir = bench
         .after_lease(async || {
-            let claimed = other.claim_backfill("self", true, ALWAYS, LONG).await;
-            claimed.unwrap()
+            let claimed = other
+                .claim_backfill("self", true, ALWAYS, LONG, "another")
+                .await;
+            mine(claimed.unwrap())
         })
         .await;
     let late = bench
@@ -86,9 +113,9 @@ async fn a_mark_moves_forward_only_and_by_account_and_mode(bench: Bench) {
     }
     let test = bench
         .store
-        .claim_backfill("self", false, ALWAYS, LONG)
+        .claim_backfill("self", false, ALWAYS, LONG, ME)
         .await;
-    assert_eq!(test.unwrap().unwrap().progress, Progress::default());
+    assert_eq!(mine(test.unwrap()).unwrap().progress, Progress::default());
     assert_eq!(
         claim(&bench, "acct_1").await.unwrap().progress,
         Progress::default()
@@ -103,6 +130,10 @@ async fn what_a_walk_came_to_is_kept(bench: Bench) {
             from: at(0),
             to: at(50),
             reconciled: BTreeSet::from(["/v1/customers".to_owned()]),
+            place: Some(Place {
+                list: "/v1/subscriptions".to_owned(),
+                id: "sub_1".to_owned(),
+            }),
         }),
     };
     bench
@@ -132,12 +163,21 @@ async fn what_a_walk_came_to_is_kept(bench: Bench) {
     assert_eq!(record.done_at, Some(bench.now()));
     // Whoever only wants it done now and then leaves it alone.
     let before = bench.now().minus(Duration::from_mins(1));
-    let scheduled = bench.store.claim_backfill("self", true, before, LONG).await;
-    assert!(scheduled.unwrap().is_none());
+    let scheduled = bench
+        .store
+        .claim_backfill("self", true, before, LONG, ME)
+        .await;
+    assert!(
+        matches!(scheduled, Ok(BackfillClaim::Recent)),
+        "{scheduled:?}"
+    );
     bench.clock.advance(Duration::from_hours(1));
     let before = bench.now().minus(Duration::from_mins(1));
-    let scheduled = bench.store.claim_backfill("self", true, before, LONG).await;
-    assert!(scheduled.unwrap().is_some());
+    let scheduled = bench
+        .store
+        .claim_backfill("self", true, before, LONG, ME)
+        .await;
+    assert!(mine(scheduled.unwrap()).is_some());
 }
 
 async fn accounts_and_events_that_are_known_are_found(bench: Bench) {

@@ -21,6 +21,7 @@ on_both!(
     an_object_without_an_id_is_nobody,
     a_late_event_does_not_overtake_a_row_of_an_older_billhook,
     an_event_writes_its_row_once,
+    an_answer_that_repeats_the_row_is_left_out_where_it_may_be,
 );
 
 /// Counts how often a subscription's row is written.
@@ -62,6 +63,7 @@ fn answered(family: Family, at: i64, object: impl Into<Object>) -> Observation {
         object: object.into().json(Shape::Clover),
         date: Timestamp::from_seconds(START + at),
         api_version: Some(Shape::Clover.version().to_owned()),
+        unless_known: false,
     }
 }
 
@@ -298,4 +300,53 @@ async fn an_event_writes_its_row_once(bench: Bench) {
         let newest = Timestamp::from_seconds(START + at);
         assert_eq!(number(&bench, NEWEST).await, newest.0);
     }
+}
+
+async fn an_answer_that_repeats_the_row_is_left_out_where_it_may_be(bench: Bench) {
+    const WRITTEN: &str = "SELECT (SELECT count(*) FROM snapshots) + (SELECT count(*) FROM changes) + (SELECT count(*) FROM links) \
+        + (SELECT count(*) FROM objects) + (SELECT count(*) FROM fetches)";
+    const TIES: &str = "SELECT count(*) FROM objects WHERE tie > 0";
+    let repeats = |at, status| Observation {
+        unless_known: true,
+        ..answered(Family::Subscription, at, subscription(status))
+    };
+    // Nothing is known, so nothing is repeated.
+    assert_eq!(
+        observe(&bench, &repeats(10, "active")).await,
+        Observed::Changed
+    );
+    let (written, newest) = (number(&bench, WRITTEN).await, number(&bench, NEWEST).await);
+    for at in [20, 20, 30] {
+        assert_eq!(
+            observe(&bench, &repeats(at, "active")).await,
+            Observed::Known
+        );
+    }
+    assert_eq!(number(&bench, WRITTEN).await, written);
+    assert_eq!(number(&bench, NEWEST).await, newest);
+    // An event of a time that no answer was kept of is believed.
+    apply(&bench, &[updated("evt_1", 25, "past_due")]).await;
+    assert_eq!(status(&bench).await, "past_due");
+    // News are kept, and so is a repeat that somebody wants to stand.
+    assert_eq!(
+        observe(&bench, &repeats(40, "active")).await,
+        Observed::Changed
+    );
+    observe(
+        &bench,
+        &answered(Family::Subscription, 50, subscription("active")),
+    )
+    .await;
+    apply(&bench, &[updated("evt_2", 45, "past_due")]).await;
+    assert_eq!(status(&bench).await, "active");
+
+    // Two events of one second say different things: an answer that agrees with the row settles that.
+    let (one, two) = (
+        updated("evt_3", 60, "active"),
+        updated("evt_4", 60, "past_due"),
+    );
+    apply(&bench, &[one, two]).await;
+    assert_eq!(number(&bench, TIES).await, 1);
+    observe(&bench, &repeats(70, "past_due")).await;
+    assert_eq!(number(&bench, TIES).await, 0);
 }

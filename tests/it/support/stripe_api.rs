@@ -81,6 +81,8 @@ pub(crate) struct Shelf {
     lacks: BTreeMap<String, String>,
     /// Accounts that have ended their connection.
     disconnected: Vec<String>,
+    /// Accounts about which nothing is answered, ever.
+    silent: Vec<String>,
     troubles: VecDeque<Option<Trouble>>,
     happenings: BTreeMap<usize, Happening>,
     asked: Vec<Asked>,
@@ -130,6 +132,11 @@ impl Shelf {
     /// An account ends its connection.
     pub(crate) fn disconnect(&mut self, account: &str) {
         self.disconnected.push(account.to_owned());
+    }
+
+    /// Nothing is answered about an account any more.
+    pub(crate) fn silence(&mut self, account: &str) {
+        self.silent.push(account.to_owned());
     }
 }
 
@@ -208,7 +215,15 @@ async fn answer(State(shelf): State<Arc<Mutex<Shelf>>>, request: Request) -> Res
         if let Some(happens) = shelf.happenings.remove(&number) {
             happens(&mut shelf);
         }
-        let trouble = shelf.troubles.pop_front().flatten();
+        let mut trouble = shelf.troubles.pop_front().flatten();
+        let account = asked.header("stripe-account");
+        if shelf
+            .silent
+            .iter()
+            .any(|name| Some(name.as_str()) == account)
+        {
+            trouble = Some(Trouble::IsSilent);
+        }
         (trouble, shelf.answer(&asked), shelf.now)
     };
     let error = |kind: &str| json!({ "error": { "type": kind, "message": "prose" } });

@@ -13,7 +13,8 @@ const KEPT: i64 = 30 * 86_400;
 const MOST_TYPES: usize = 20;
 
 /// What is listed, even while there is none.
-const LISTS: [&str; 14] = [
+const LISTS: [&str; 15] = [
+    "account",
     "checkout.session",
     "customer",
     "subscription",
