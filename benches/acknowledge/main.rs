@@ -156,7 +156,7 @@ async fn left_out() -> anyhow::Result<Serving> {
             max_failed_verifications_per_minute: config.stripe.max_failed_verifications_per_minute,
         },
         admin_token: String::new().into(),
-        access: config.access.clone(),
+        access: config.access,
         metrics: None,
         listens_on_loopback: true,
     });
