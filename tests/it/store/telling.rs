@@ -55,8 +55,6 @@ fn subscription(status: &'static str, at: i64) -> Told {
         status,
         latest_invoice: None,
         period_start: START,
-        cancel_at_period_end: false,
-        canceled_at: None,
         created: START,
         ..Subscription::default()
     };
