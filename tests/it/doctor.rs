@@ -103,7 +103,7 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      sales: told by a chat webhook (its address looks right) > -
     ok      finance: told by mail > -
     ok      payment link: customers are sent to acme.example > -
-    ok      prompts: 8 playbooks are in order > -
+    ok      prompts: 11 playbooks are in order > -
     ok      admin token: set > -
     ok      database: SQLite [n] answers, its schema is current, and it takes writes > -
     ok      durability: what is committed outlives a power cut > -
