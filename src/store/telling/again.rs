@@ -15,10 +15,10 @@ statements! {
     /// What time has changed meanwhile gets its version when it is sent.
     IN_TIME_AGAIN: "UPDATE messages SET status = 'pending', reason = NULL, not_before = $4, expires_at = $5, lease_until = 0, epoch = epoch + 1 \
         WHERE channel = 'app' AND account = $1 AND livemode = $2 AND object = $3 AND version IS NULL AND status = 'expired'";
-    /// `substr` cuts off the kind: only orders go.
+    /// `substr` cuts off the kind: only orders go. `|| ''` keeps SQLite from walking all that the application was told.
     GONE_AGAIN: "UPDATE messages SET status = 'pending', reason = NULL, not_before = $1, expires_at = $2, lease_until = 0, epoch = epoch + 1 WHERE id IN ( \
             SELECT m.id FROM messages m JOIN former_objects f ON f.account = m.account AND f.livemode = m.livemode AND f.kind = 'order' AND f.id = substr(m.object, 7) AND f.version = m.version \
-            WHERE m.status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied') AND m.status IN ('failed', 'expired') AND m.channel = 'app' LIMIT $3)";
+            WHERE m.status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied') AND m.status IN ('failed', 'expired') AND m.channel || '' = 'app' LIMIT $3)";
     COUNT: "SELECT count(*) AS n FROM objects WHERE kind = $1";
     /// In the order of the index by kind and id; other accounts may have the same id.
     NEXT: "SELECT account, livemode, id, version FROM objects WHERE kind = $1 AND id >= $2 AND (id, account, livemode) > ($2, $3, $4) ORDER BY id, account, livemode LIMIT $5";
