@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::fmt::rfc2822::DateTimeParser;
 use rand::Rng as _;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 use crate::clock::Timestamp;
+
+/// What some servers of models send beside `Retry-After`, or instead of it.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// How often, and how long between.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +42,34 @@ pub fn jitter(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// How long an answer asks us to wait before we ask again: whole seconds, and within reason.
+/// How long an answer asks us to wait before we ask again, within reason: milliseconds, seconds, or a moment by the
+/// answer's own clock (RFC 9110, section 10.2.3).
 pub fn retry_after(headers: &HeaderMap, most: Duration) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds = seconds.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(most))
+    let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
+    let milliseconds = text(RETRY_AFTER_MS).and_then(|text| text.parse().ok());
+    let wait = match milliseconds {
+        Some(milliseconds) => Duration::from_millis(milliseconds),
+        None => {
+            let said = text(RETRY_AFTER)?;
+            match said.parse() {
+                Ok(seconds) => match Duration::try_from_secs_f64(seconds) {
+                    Ok(wait) => wait,
+                    // What is longer than any wait is as good as the longest.
+                    Err(_) if seconds > 0.0 => Duration::MAX,
+                    Err(_) => return None,
+                },
+                Err(_no_number) => moment(said)?
+                    .duration_since(moment(text(DATE)?)?)
+                    .try_into()
+                    .unwrap_or_default(),
+            }
+        }
+    };
+    Some(wait.min(most))
+}
+
+fn moment(text: &str) -> Option<jiff::Timestamp> {
+    DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 #[cfg(test)]
@@ -78,6 +105,49 @@ mod tests {
                 (Duration::from_secs(4)..=Duration::from_secs(8)).contains(&wait),
                 "{wait:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_in_every_notation() {
+        const MOST: Duration = Duration::from_hours(1);
+        let date = ("date", "Tue, 24 Nov 2026 10:00:00 GMT");
+        let cases: [(&[(&str, &str)], Option<u64>); 14] = [
+            (&[("retry-after", "7")], Some(7_000)),
+            (&[("retry-after", " 1.5 ")], Some(1_500)),
+            (&[("retry-after", "0")], Some(0)),
+            (&[("retry-after", "86400")], Some(3_600_000)),
+            (&[("retry-after", "1e300")], Some(3_600_000)),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "NaN")], None),
+            (&[("retry-after", "soon")], None),
+            (
+                &[("retry-after-ms", "250"), ("retry-after", "9")],
+                Some(250),
+            ),
+            (
+                &[("retry-after-ms", "soon"), ("retry-after", "9")],
+                Some(9_000),
+            ),
+            (
+                &[date, ("retry-after", "Tue, 24 Nov 2026 10:00:30 GMT")],
+                Some(30_000),
+            ),
+            (
+                &[date, ("retry-after", "Tue, 24 Nov 2026 09:00:00 GMT")],
+                Some(0),
+            ),
+            // Without the answer's clock nobody knows how far that is.
+            (&[("retry-after", "Tue, 24 Nov 2026 10:00:30 GMT")], None),
+            (&[], None),
+        ];
+        for (headers, expected) in cases {
+            let map = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
+            let wait = retry_after(&map, MOST);
+            assert_eq!(wait, expected.map(Duration::from_millis), "{headers:?}");
         }
     }
 }
