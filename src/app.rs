@@ -22,6 +22,7 @@ pub use self::ways::shape;
 use self::ways::ways;
 use crate::agent::brief::Settings;
 use crate::agent::model::Model;
+use crate::agent::openai::OpenAi;
 use crate::agent::prompts::Prompts;
 use crate::agent::rules::Rules;
 use crate::backfill::Backfill;
@@ -119,10 +120,14 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store and puts everything together, with the built-in rules as the model.
+    /// Opens the store and puts everything together, with the model that is configured, else the built-in rules.
     pub async fn build(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let store = open_store(config, clock.clone()).await?;
-        Self::with(config, clock, store, Arc::new(Rules))
+        let model: Arc<dyn Model> = match OpenAi::new(&config.model, clock.clone())? {
+            Some(model) => Arc::new(model),
+            None => Arc::new(Rules),
+        };
+        Self::with(config, clock, store, model)
     }
 
     /// Puts everything together over a store and a model of the caller's choice, with the ways out that are configured.

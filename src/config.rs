@@ -9,6 +9,7 @@
 
 mod check;
 mod layers;
+mod model;
 mod sections;
 mod span;
 mod stripe;
@@ -24,11 +25,14 @@ use thiserror::Error;
 
 use layers::Layers;
 
+pub use model::{
+    ArgumentForm, CallIds, FallbackConfig, ModelConfig, ModelEndpoint, ModelProfile, TokenLimit,
+};
 pub use sections::{
     AccessConfig, AppConfig, BackfillConfig, BusinessConfig, CapsConfig, DatabaseConfig,
-    EmailConfig, FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, ModelConfig,
-    MoneyConfig, NotifyConfig, OnLostDispute, OutboxConfig, PromptsConfig, RedisConfig,
-    RetryConfig, SalesConfig, ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
+    EmailConfig, FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, MoneyConfig,
+    NotifyConfig, OnLostDispute, OutboxConfig, PromptsConfig, RedisConfig, RetryConfig,
+    SalesConfig, ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
 };
 pub use span::{Span, SpanError};
 pub use stripe::{EndpointConfig, StripeConfig};

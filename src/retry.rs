@@ -47,22 +47,21 @@ pub fn jitter(pause: Duration) -> Duration {
 pub fn retry_after(headers: &HeaderMap, most: Duration) -> Option<Duration> {
     let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
     let milliseconds = text(RETRY_AFTER_MS).and_then(|text| text.parse().ok());
-    let wait = match milliseconds {
-        Some(milliseconds) => Duration::from_millis(milliseconds),
-        None => {
-            let said = text(RETRY_AFTER)?;
-            match said.parse() {
-                Ok(seconds) => match Duration::try_from_secs_f64(seconds) {
-                    Ok(wait) => wait,
-                    // What is longer than any wait is as good as the longest.
-                    Err(_) if seconds > 0.0 => Duration::MAX,
-                    Err(_) => return None,
-                },
-                Err(_no_number) => moment(said)?
-                    .duration_since(moment(text(DATE)?)?)
-                    .try_into()
-                    .unwrap_or_default(),
-            }
+    let wait = if let Some(milliseconds) = milliseconds {
+        Duration::from_millis(milliseconds)
+    } else {
+        let said = text(RETRY_AFTER)?;
+        match said.parse() {
+            Ok(seconds) => match Duration::try_from_secs_f64(seconds) {
+                Ok(wait) => wait,
+                // What is longer than any wait is as good as the longest.
+                Err(_) if seconds > 0.0 => Duration::MAX,
+                Err(_) => return None,
+            },
+            Err(_no_number) => moment(said)?
+                .duration_since(moment(text(DATE)?)?)
+                .try_into()
+                .unwrap_or_default(),
         }
     };
     Some(wait.min(most))
@@ -110,9 +109,10 @@ mod tests {
 
     #[test]
     fn a_wait_is_read_in_every_notation() {
+        type Headers<'a> = &'a [(&'static str, &'static str)];
         const MOST: Duration = Duration::from_hours(1);
         let date = ("date", "Tue, 24 Nov 2026 10:00:00 GMT");
-        let cases: [(&[(&str, &str)], Option<u64>); 14] = [
+        let cases: [(Headers<'_>, Option<u64>); 14] = [
             (&[("retry-after", "7")], Some(7_000)),
             (&[("retry-after", " 1.5 ")], Some(1_500)),
             (&[("retry-after", "0")], Some(0)),

@@ -6,6 +6,7 @@
 pub mod brief;
 pub mod journal;
 pub mod model;
+pub mod openai;
 pub mod playbook;
 pub mod prompts;
 pub mod rules;

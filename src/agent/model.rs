@@ -59,6 +59,8 @@ pub struct Request {
     pub tools: Vec<Contract>,
     /// What the playbook owes. Only the rules look at it; it is never sent anywhere.
     pub owed: Vec<OwedCall>,
+    /// When nobody waits for the answer any more.
+    pub deadline: Option<tokio::time::Instant>,
 }
 
 /// What a model answered.
@@ -74,6 +76,9 @@ pub struct Reply {
     pub finish: String,
     /// What it cost.
     pub usage: Usage,
+    /// Which model it was, by the name that its endpoint has for it; empty for the rules.
+    #[serde(default)]
+    pub model: String,
 }
 
 impl Reply {

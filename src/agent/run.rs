@@ -4,11 +4,14 @@
 //! next: a run that dies is taken up from its journal and never asks again for what is in it. The loop knows no store
 //! and no mailer, only the ports it is given.
 
+mod arguments;
+
 use std::collections::BTreeSet;
 
 use billhook_tools::{Facts, Proposal, Tool, ToolError, find};
 use serde_json::{Value, json};
 
+use self::arguments::{MOST_ARGUMENT_BYTES, parse};
 use crate::agent::brief::Brief;
 use crate::agent::journal::{Decided, Entry, Journal, Judged, decided, proposed};
 use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request};
@@ -23,8 +26,8 @@ const MOST_CALLS: usize = 16;
 /// Wrong calls that are answered; after these the rules take over.
 const MOST_CORRECTIONS: usize = 2;
 
-/// The longest arguments of a call that are parsed at all.
-const MOST_ARGUMENT_BYTES: usize = 16 * 1024;
+/// What a model is told that answers nothing at all, once.
+const NUDGE: &str = "You called no tool and wrote nothing. Call the tools that are needed. If none is, answer: done.";
 
 /// Why a run did not come to its end, and what follows.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,8 @@ pub struct Run<'a> {
     pub model: &'a dyn Model,
     /// Where steps go.
     pub journal: &'a dyn Journal,
+    /// When nobody waits for the run any more.
+    pub deadline: Option<tokio::time::Instant>,
     /// Where tools read.
     pub facts: &'a dyn Facts,
     /// Renders what a model proposes as it would leave, and refuses what could not.
@@ -142,14 +147,11 @@ impl Run<'_> {
             .iter()
             .filter(|entry| matches!(entry, Entry::Reply { .. }))
             .count();
-        let quiet = entries
-            .iter()
-            .rev()
-            .find_map(|entry| match entry {
-                Entry::Reply { reply, .. } => Some(reply.calls.is_empty()),
-                Entry::Result(_) => None,
-            })
-            .unwrap_or(false);
+        let last = entries.iter().rev().find_map(|entry| match entry {
+            Entry::Reply { reply, .. } => Some(reply),
+            Entry::Result(_) => None,
+        });
+        let quiet = last.is_some_and(|reply| reply.calls.is_empty()) && !is_speechless(entries);
         let wrong = entries
             .iter()
             .filter(|entry| matches!(entry, Entry::Result(judged) if judged.refused.is_some() && !judged.by_rules))
@@ -172,6 +174,9 @@ impl Run<'_> {
             },
             Message::User { content: user },
         ];
+        let nudge = is_speechless(entries).then(|| Message::User {
+            content: NUDGE.to_owned(),
+        });
         for entry in entries {
             messages.push(match entry {
                 Entry::Reply { reply, .. } => Message::Assistant {
@@ -184,6 +189,7 @@ impl Run<'_> {
                 },
             });
         }
+        messages.extend(nudge);
         let tools = self
             .playbook
             .tools
@@ -195,6 +201,7 @@ impl Run<'_> {
             messages,
             tools,
             owed: self.owed.to_vec(),
+            deadline: self.deadline,
         }
     }
 
@@ -357,25 +364,22 @@ impl Run<'_> {
     }
 }
 
+/// Whether all that a model said in a run is one reply without a word. Some servers lose what their model wrote.
+fn is_speechless(entries: &[Entry]) -> bool {
+    let [
+        Entry::Reply {
+            reply,
+            by_rules: false,
+        },
+    ] = entries
+    else {
+        return false;
+    };
+    let says = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+    reply.calls.is_empty() && !says(&reply.content) && !says(&reply.refusal)
+}
+
 enum Weighed {
     Answer(Value, Option<Proposal>),
     Refused(Refusal),
-}
-
-/// Arguments must be one JSON object. What is not is answered, never repaired and never taken for an empty object.
-fn parse(arguments: &str) -> Result<Value, String> {
-    if arguments.len() > MOST_ARGUMENT_BYTES {
-        return Err(format!(
-            "the arguments are longer than {MOST_ARGUMENT_BYTES} bytes"
-        ));
-    }
-    match serde_json::from_str(arguments) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err("the arguments must be one JSON object".to_owned()),
-        Err(error) => Err(format!(
-            "the arguments are not JSON: line {}, column {}",
-            error.line(),
-            error.column()
-        )),
-    }
 }

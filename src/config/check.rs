@@ -18,6 +18,7 @@ impl Config {
         self.check_addresses()?;
         self.check_stripe()?;
         self.check_app()?;
+        self.check_model()?;
         self.check_amounts_of_work()?;
         for (currency, exponent) in &self.money.exponents {
             if *exponent > 3 {
@@ -65,11 +66,6 @@ impl Config {
         if !is_safe(&self.stripe.api_base) {
             return refuse("stripe.api_base", SAFE);
         }
-        scheme(
-            "model.base_url",
-            self.model.base_url.as_ref(),
-            &["https", "http"],
-        )?;
         scheme(
             "telemetry.otlp_endpoint",
             self.telemetry.otlp_endpoint.as_ref(),
@@ -128,6 +124,38 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_model(&self) -> Result<(), Refusal> {
+        let web = ["https", "http"];
+        scheme("model.base_url", self.model.base_url.as_ref(), &web)?;
+        if self.model.profile.max_tokens == 0 {
+            return refuse("model.profile.max_tokens", "write at least 1");
+        }
+        for (name, endpoint) in &self.model.endpoints {
+            let key = format!("model.endpoints.{name}");
+            scheme(&format!("{key}.base_url"), endpoint.base_url(), &web)?;
+            if !endpoint.is_reachable() {
+                return refuse(
+                    &key,
+                    "an endpoint needs a `base_url`, or an `api_key` for OpenAI's own",
+                );
+            }
+        }
+        if !self.model.fallbacks.is_empty() && !self.model.is_configured() {
+            return refuse(
+                "model.fallbacks",
+                "there is no model that they could stand in for: set model.base_url or model.api_key",
+            );
+        }
+        let unknown = |name: &&String| !self.model.endpoints.contains_key(*name);
+        match self.model.fallbacks.iter().find(unknown) {
+            Some(name) => refuse(
+                "model.fallbacks",
+                &format!("there is no [model.endpoints.{name}]"),
+            ),
+            None => Ok(()),
+        }
     }
 
     fn check_app(&self) -> Result<(), Refusal> {
@@ -192,6 +220,7 @@ impl Config {
             ("redis.timeout", self.redis.timeout),
             ("database.timeout", self.database.timeout),
             ("model.attempt_timeout", self.model.attempt_timeout),
+            ("model.first_byte_timeout", self.model.first_byte_timeout),
             ("model.run_timeout", self.model.run_timeout),
             ("worker.lease", self.worker.lease),
             ("worker.poll", self.worker.poll),

@@ -1,6 +1,6 @@
 //! Defaults, file and environment, laid over each other key by key.
 //!
-//! Owns which keys exist (those of the default file, and names chosen by the user under three of its tables) and where
+//! Owns which keys exist (those of the default file, and names chosen by the user under four of its tables) and where
 //! each value came from, so that an error can name its key and its place. It never repeats a value: it may be a secret.
 
 use std::collections::BTreeMap;
@@ -141,7 +141,12 @@ impl Layers {
     pub(super) fn place(&self, key: &str) -> String {
         let key = key.split_once('[').map_or(key, |(key, _)| key);
         let neighbours = match key.rsplit_once('.') {
-            Some((table, _)) if table.starts_with("stripe.endpoints.") => format!("{table}."),
+            Some((table, _))
+                if table.starts_with("stripe.endpoints.")
+                    || table.starts_with("model.endpoints.") =>
+            {
+                format!("{table}.")
+            }
             _ => format!("{key}."),
         };
         self.leaves
@@ -203,6 +208,14 @@ impl Layers {
                 "livemode" => Some(Kind::Flag),
                 _ => None,
             },
+            ["model", "endpoints", name, field] if is_endpoint_name(name) => match *field {
+                "api_key" | "base_url" | "name" | "token_limit" | "call_ids" | "arguments" => {
+                    Some(Kind::Text)
+                }
+                "strict" | "parallel_tool_calls" | "stream" => Some(Kind::Flag),
+                "max_tokens" => Some(Kind::Number),
+                _ => None,
+            },
             ["sales", "high_value", code] | ["money", "exponents", code] if is_currency(code) => {
                 Some(Kind::Number)
             }
@@ -213,7 +226,10 @@ impl Layers {
     fn is_section(&self, key: &str) -> bool {
         let within = format!("{key}.");
         self.known.keys().any(|known| known.starts_with(&within))
-            || matches!(key, "stripe.endpoints" | "money.exponents")
+            || matches!(
+                key,
+                "stripe.endpoints" | "model.endpoints" | "money.exponents"
+            )
     }
 
     /// What could have been meant.
@@ -221,6 +237,11 @@ impl Layers {
         if key.starts_with("stripe.endpoints.") {
             return "an endpoint is [stripe.endpoints.NAME] with `secrets`, `account` and `livemode`, its name made of \
                     a-z, 0-9, _ and -"
+                .to_owned();
+        }
+        if key.starts_with("model.endpoints.") {
+            return "an endpoint is [model.endpoints.NAME] with `base_url`, `api_key`, `name` and the keys of \
+                    `model.profile`, its name made of a-z, 0-9, _ and -"
                 .to_owned();
         }
         if key.starts_with("money.exponents") || key.starts_with("sales.high_value.") {

@@ -68,33 +68,6 @@ pub struct RedisConfig {
     pub remember: Duration,
 }
 
-/// Section `model`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelConfig {
-    /// The key sent to the model's server.
-    #[serde(deserialize_with = "values::secret")]
-    pub api_key: Option<SecretString>,
-    /// The server; none means `OpenAI`'s own.
-    #[serde(deserialize_with = "values::optional")]
-    pub base_url: Option<ServiceUrl>,
-    /// The model's name.
-    pub name: String,
-    /// How long one request may take.
-    #[serde(deserialize_with = "values::duration")]
-    pub attempt_timeout: Duration,
-    /// How long a whole run may take.
-    #[serde(deserialize_with = "values::duration")]
-    pub run_timeout: Duration,
-}
-
-impl ModelConfig {
-    /// Whether a model was configured; otherwise the rules choose.
-    pub fn is_configured(&self) -> bool {
-        self.api_key.is_some() || self.base_url.is_some()
-    }
-}
-
 /// Section `email`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::journal::StoreJournal;
 use crate::agent::brief::{Brief, Settings, Subject};
@@ -77,6 +78,7 @@ impl Deciding {
         store: &dyn Store,
         clock: &dyn Clock,
         run: &ClaimedRun,
+        deadline: Instant,
     ) -> Result<&'static str, Undecided> {
         let purpose = Purpose::of_playbook(&run.playbook).ok_or_else(|| {
             Undecided::Failed(format!("no playbook is named {}", run.playbook).into())
@@ -116,7 +118,9 @@ impl Deciding {
             purpose,
         };
         let brief = Brief::new(subject, &self.settings, &self.prompts);
-        let decided = self.ask(store, clock, run, &input, &brief).await?;
+        let decided = self
+            .ask(store, clock, (run, deadline), &input, &brief)
+            .await?;
         let now = clock.now();
         let mut effects = Vec::with_capacity(decided.proposals.len());
         for (key, proposal) in &decided.proposals {
@@ -147,7 +151,7 @@ impl Deciding {
         &self,
         store: &dyn Store,
         clock: &dyn Clock,
-        run: &ClaimedRun,
+        (run, deadline): (&ClaimedRun, Instant),
         input: &RunInput,
         brief: &Brief,
     ) -> Result<Decided, Undecided> {
@@ -179,6 +183,7 @@ impl Deciding {
             owed: &owed,
             model,
             journal: &journal,
+            deadline: Some(deadline),
             facts: self.facts.as_ref(),
             rehearse: &|proposal| self.rehearse(proposal, brief),
         };

@@ -4,6 +4,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
+use tokio::time::Instant;
 
 use super::decide::Undecided;
 use super::{Panicked, Stop, Worker};
@@ -57,11 +58,12 @@ impl Worker {
     async fn keep_alive(&self, run: &ClaimedRun) -> Result<&'static str, Undecided> {
         // Side by side: the run may hold the connection that the renewal waits for, and must go on meanwhile.
         // What has ended comes first: a renewal is refused as soon as the run's own end is committed.
+        let deadline = Instant::now() + self.pace.run_timeout;
         tokio::select! {
             biased;
-            decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run) => decided,
+            decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run, deadline) => decided,
             () = self.renew(run) => Err(Undecided::Fenced),
-            () = tokio::time::sleep(self.pace.run_timeout) => Err(Undecided::Deferred {
+            () = tokio::time::sleep_until(deadline) => Err(Undecided::Deferred {
                 reason: "the run took longer than `model.run_timeout`".to_owned(),
                 retry_after: None,
             }),

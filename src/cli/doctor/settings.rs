@@ -142,15 +142,21 @@ fn api_key(stripe: &StripeConfig) -> Finding {
 }
 
 fn model(config: &Config) -> Finding {
-    if config.model.is_configured() {
-        Finding::warning(
-            "model",
-            "one is configured, and this version does not ask it: the built-in rules choose",
-            "nothing is lost by it; leave OPENAI_API_KEY and OPENAI_BASE_URL out to be rid of this line",
-        )
-    } else {
-        Finding::off("model", "none: the built-in rules choose follow-ups")
+    let endpoints = config.model.endpoints();
+    if endpoints.is_empty() {
+        return Finding::off("model", "none: the built-in rules choose follow-ups");
     }
+    let names: Vec<String> = endpoints
+        .iter()
+        .map(|endpoint| format!("{} at `{}`", endpoint.model, endpoint.name))
+        .collect();
+    Finding::ok(
+        "model",
+        format!(
+            "asked in this order: {}; it was not tried",
+            names.join(", ")
+        ),
+    )
 }
 
 fn sender(email: &EmailConfig) -> Finding {

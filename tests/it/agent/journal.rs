@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::scene::{call, intent, introduce, kind_mail, lead, reply, shown, start};
+use super::scene::{call, done, intent, introduce, kind_mail, lead, reply, shown, start};
 use crate::support::app::{TestApp, event};
 
 fn conduct() -> [Reply; 3] {
@@ -195,7 +195,7 @@ impl Model for Slow {
         self.most.fetch_max(inside, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(100)).await;
         self.inside.fetch_sub(1, Ordering::SeqCst);
-        Ok(Reply::default())
+        Ok(done())
     }
 }
 
@@ -272,7 +272,7 @@ impl Model for Silent {
             self.entered.notify_one();
             std::future::pending::<()>().await;
         }
-        Ok(Reply::default())
+        Ok(done())
     }
 }
 
@@ -310,7 +310,7 @@ async fn a_stop_ends_claiming_though_more_is_due() {
     let stop = soft.clone();
     let model = Arc::new(Scripted::answering(move |_, _| {
         stop.cancel();
-        Ok(Reply::default())
+        Ok(done())
     }));
     let settings = [("BILLHOOK__FOLLOW_UP__CONCURRENCY", "1")];
     let app = TestApp::with(&settings, model.clone()).await;
@@ -339,7 +339,7 @@ async fn a_run_that_panics_is_dead_in_the_end_and_keeps_nobody_waiting() {
     let model = Arc::new(Scripted::answering(|request, _| {
         let writes_to_customers = request.tools.iter().any(|tool| tool.name == "send_email");
         assert!(!writes_to_customers, "ada@example.com makes it stumble");
-        Ok(Reply::default())
+        Ok(done())
     }));
     let settings = [("BILLHOOK__RETRY__ATTEMPTS", "2")];
     let app = TestApp::with(&settings, model).await;

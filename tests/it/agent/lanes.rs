@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::scene::{intent, introduce, lead};
+use super::scene::{done, intent, introduce, lead};
 use crate::support::app::{START, TestApp, event};
 use crate::support::process::PATIENCE;
 
@@ -42,7 +42,7 @@ impl Model for Stalls {
             self.stalled.notify_one();
             std::future::pending::<()>().await;
         }
-        Ok(Reply::default())
+        Ok(done())
     }
 }
 

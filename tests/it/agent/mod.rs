@@ -4,5 +4,7 @@ mod hostile;
 mod journal;
 mod lanes;
 mod model;
+mod quirks;
 mod scene;
 mod trouble;
+mod wired;

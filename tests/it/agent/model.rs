@@ -164,7 +164,12 @@ async fn one_that_will_never_answer_is_replaced_at_once() {
                 reason: "content filter".to_owned(),
             })
         },
-        || Ok(Reply::default()),
+        || {
+            Ok(Reply {
+                content: Some("There is nothing to do.".to_owned()),
+                ..Reply::default()
+            })
+        },
     ];
     let mut models: Vec<Scripted> = answers
         .into_iter()

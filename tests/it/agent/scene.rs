@@ -188,6 +188,15 @@ pub(super) fn reply(calls: impl IntoIterator<Item = Call>) -> Reply {
     }
 }
 
+/// What a model says that has nothing more to do.
+pub(super) fn done() -> Reply {
+    Reply {
+        content: Some("Done.".to_owned()),
+        finish: "stop".to_owned(),
+        ..Reply::default()
+    }
+}
+
 pub(super) fn mail(subject: &str, body: &str) -> Call {
     call("send_email", &json!({ "subject": subject, "body": body }))
 }

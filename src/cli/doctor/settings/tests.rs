@@ -129,7 +129,10 @@ fn what_billhook_works_with_is_judged() {
         "model",
         &[
             (&[], "off: "),
-            (&[("OPENAI_API_KEY", "hunter2")], "warning: "),
+            (
+                &[("OPENAI_API_KEY", "hunter2"), ("OPENAI_MODEL", "m-1")],
+                "ok: asked in this order: m-1 at `first`",
+            ),
         ],
     );
     check(
