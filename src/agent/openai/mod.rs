@@ -96,15 +96,17 @@ impl Model for OpenAi {
         let mut asking = Asking::new(self, request);
         let mut round = 1;
         loop {
-            if let Some(reply) = asking.round().await {
-                return Ok(reply);
-            }
+            let asked = match asking.round().await {
+                Ok(reply) => return Ok(reply),
+                Err(asked) => asked,
+            };
             if let Some(reason) = asking.is_refused_by_all() {
                 return Err(ModelError::Rejected { reason });
             }
             let wait = asking.wait(jitter(self.rounds.pause(round)));
             round += 1;
-            if round > self.rounds.attempts || asking.is_too_long(wait) {
+            // Where all are left alone, nobody is to wait for them with a run in hand.
+            if asked == 0 || round > self.rounds.attempts || asking.is_too_long(wait) {
                 return Err(ModelError::Unavailable {
                     reason: asking.reasons(),
                     retry_after: asking.asked_to_wait(),
@@ -136,17 +138,19 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Asks each that may be asked, in order, until one answers.
-    async fn round(&mut self) -> Option<Reply> {
+    /// Asks each that may be asked, in order, until one answers; else says how many were asked.
+    async fn round(&mut self) -> Result<Reply, usize> {
+        let mut asked = 0;
         let slots = self.failures.iter_mut().zip(&mut self.is_candidate);
         for (endpoint, (last, is_candidate)) in self.model.endpoints.iter().zip(slots) {
             if !*is_candidate || endpoint.admit(self.model.clock.now()).is_err() {
                 continue;
             }
+            asked += 1;
             let answer = endpoint.ask(self.request).await;
             endpoint.note(&answer, self.model.clock.now());
             let failure = match answer {
-                Ok(reply) => return Some(reply),
+                Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
             tracing::warn!(endpoint = %endpoint.name, reason = %failure, "the model did not answer");
@@ -155,7 +159,7 @@ impl<'a> Asking<'a> {
             *is_candidate = failure.then == Then::Again && !is_the_request;
             *last = Some(failure);
         }
-        None
+        Err(asked)
     }
 
     /// Why nobody will ever answer, where that is so.
