@@ -147,7 +147,7 @@ impl Brief {
         );
         values.extend(next_attempt.map(|at| ("next_attempt_date".to_owned(), date(at, &language))));
         values.extend(
-            trial::end(occurrence.trial_end, occurrence.created)
+            trial::end(occurrence.trial_end, occurrence.created, subscription)
                 .map(|at| ("trial_end_date".to_owned(), date(at, &language))),
         );
         let mut placeholders: Vec<&str> = values.keys().map(String::as_str).collect();

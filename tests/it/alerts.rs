@@ -75,7 +75,14 @@ async fn a_payout_that_fails_is_told_once_in_any_order() {
         event("evt_failed", "payout.failed", 0, &payout("failed")),
         event("evt_updated", "payout.updated", 0, &payout("failed")),
     ];
-    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
         let app = TestApp::start().await;
         for at in order {
             app.deliver(&events[at]).await;
@@ -231,6 +238,31 @@ async fn finance_hears_once_of_what_was_paid_too_much() {
     assert!(!texts[0].contains("EUR"), "{}", texts[0]);
 }
 
+/// After an outage of two days: what only a customer would hear of is too old, what stands still is not.
+#[tokio::test]
+async fn what_stands_still_is_told_however_late_it_comes() {
+    let app = TestApp::start().await;
+    let failed = json!({ "id": "in_2", "attempt_count": 1 });
+    for late in [
+        event("evt_1", "payout.failed", -2 * DAY, &payout("failed")),
+        stuck("evt_2", -2 * DAY, "tax_id_invalid"),
+        event(
+            "evt_3",
+            "invoice.payment_failed",
+            -2 * DAY,
+            &invoice("open", &failed),
+        ),
+    ] {
+        app.deliver(&late).await;
+        app.settle().await;
+    }
+    let texts = told(&app).await;
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].contains("Payout: po_1"), "{}", texts[0]);
+    assert!(texts[1].contains("Invoice: in_1"), "{}", texts[1]);
+    assert!(app.event("evt_3").await.run.is_none());
+}
+
 /// Whoever runs it hears at once, and of nobody by name.
 #[tokio::test]
 async fn an_alarm_is_logged_and_counted_once() {
@@ -249,7 +281,7 @@ async fn an_alarm_is_logged_and_counted_once() {
     let app = TestApp::start().await;
     for id in ["evt_1", "evt_2"] {
         for mut told in [
-            event(id, "payout.failed", 0, &payout("failed")),
+            event(id, "payout.failed", -2 * DAY, &payout("failed")),
             stuck(&format!("{id}s"), 0, "tax_id_invalid"),
         ] {
             // Nobody else here tells of this mode.

@@ -262,6 +262,20 @@ async fn an_end_that_cannot_be_is_not_named() {
     assert!(!text.contains("ends on"), "{text}");
 }
 
+/// Under a test clock a trial ends in simulated time, before or long after the day on which it is told of.
+#[tokio::test]
+async fn under_a_test_clock_an_end_is_named_whenever_it_is() {
+    for (days, named) in [(-400, "11 December 2025"), (1000, "11 October 2029")] {
+        let app = with_customer().await;
+        let clock = json!({ "test_clock": "clock_1", "trial_end": START + days * DAY });
+        app.deliver(&will_end("evt_t", 0, &clock)).await;
+        app.settle().await;
+        let text = text(&app).await;
+        let said = format!("The trial ends on {named}.");
+        assert!(text.contains(&said), "{text}");
+    }
+}
+
 /// Asked when the mail leaves: another one went that day, and the next day is too late.
 #[tokio::test]
 async fn a_word_that_comes_too_late_is_not_sent() {

@@ -1,6 +1,7 @@
 //! What may be said of a trial that ends: only what is certain of the current rows.
 
 use crate::clock::Timestamp;
+use crate::guardrails::precondition::stops::has_a_clock;
 use crate::guardrails::precondition::{Purpose, Standing};
 use crate::stripe::view::View;
 
@@ -41,10 +42,12 @@ pub fn word(subscription: &View, customer: Option<&View>) -> &'static str {
     }
 }
 
-/// The end as it may be named to a customer, who was told of it by an event of `told`.
-pub(super) fn end(end: Option<i64>, told: Timestamp) -> Option<i64> {
+/// The end as it may be named to a customer, who was told of it by an event of `told`. Under a test clock it is simulated,
+/// and that event's time need not be: there it is never absurd.
+pub(super) fn end(end: Option<i64>, told: Timestamp, subscription: Option<&View>) -> Option<i64> {
+    let simulated = subscription.is_some_and(has_a_clock);
     let ahead = |end: i64| end.saturating_sub(told.seconds());
-    end.filter(|end| (0..=FARTHEST).contains(&ahead(*end)))
+    end.filter(|end| simulated || (0..=FARTHEST).contains(&ahead(*end)))
 }
 
 #[cfg(test)]
@@ -117,10 +120,15 @@ mod tests {
             (-1, false),
         ] {
             let moment = 1_000_000_000 + ahead;
-            assert_eq!(end(Some(moment), told).is_some(), named, "{ahead}");
+            for subscription in [None, Some(row(json!({ "test_clock": null })))] {
+                let found = end(Some(moment), told, subscription.as_ref());
+                assert_eq!(found.is_some(), named, "{ahead}");
+            }
+            let simulated = row(json!({ "test_clock": "clock_1" }));
+            assert_eq!(end(Some(moment), told, Some(&simulated)), Some(moment));
         }
-        assert_eq!(end(Some(i64::MAX), Timestamp::from_seconds(-5)), None);
-        assert_eq!(end(Some(i64::MIN), told), None);
-        assert_eq!(end(None, told), None);
+        assert_eq!(end(Some(i64::MAX), Timestamp::from_seconds(-5), None), None);
+        assert_eq!(end(Some(i64::MIN), told, None), None);
+        assert_eq!(end(None, told, None), None);
     }
 }

@@ -84,7 +84,8 @@ pub fn project(snapshots: &[Snapshot]) -> Projection {
     let mut projection = Projection::default();
     let mut past_due_since = None;
     for group in ranked.chunk_by(|(a, _), (b, _)| a == b) {
-        for snapshot in chain(group.iter().map(|(_, s)| *s).collect(), &mut projection) {
+        let bodies: Vec<&Snapshot> = group.iter().map(|(_, snapshot)| *snapshot).collect();
+        for snapshot in chain(&bodies, &mut projection) {
             for (field, value) in snapshot.fields.iter() {
                 projection.row.insert(field, value.clone());
                 projection
@@ -165,35 +166,39 @@ impl Rank {
     }
 }
 
+/// The bodies of one event: one step of a chain, for which the newest version speaks.
+type Step<'s, 'a> = &'s [&'a Snapshot];
+
 /// Orders snapshots that nothing else tells apart by following `previous_attributes` from the row so far.
 ///
 /// Where the chain breaks off, the events are asked about each other. Where that does not help, the event id decides and the
 /// row is marked as a tie, unless the events agree.
-fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'a Snapshot> {
-    let mut ordered: Vec<&Snapshot> = Vec::with_capacity(rest.len());
+fn chain<'a>(snapshots: &[&'a Snapshot], projection: &mut Projection) -> Vec<&'a Snapshot> {
+    let mut rest: Vec<Step<'_, 'a>> = snapshots.chunk_by(|a, b| a.event == b.event).collect();
+    let mut ordered: Vec<&Snapshot> = Vec::with_capacity(snapshots.len());
     let mut row = projection.row.clone();
     // A row of which nothing is known yet is in no state that could be followed.
     while rest.len() > 1 && !row.is_empty() {
         let next: Vec<usize> = rest
             .iter()
             .enumerate()
-            .filter(|(_, s)| !s.previous.is_empty() && follows(&row, &s.previous))
+            .filter(|(_, step)| step.last().is_some_and(|body| changes(body, &row)))
             .map(|(at, _)| at)
             .collect();
         let [only] = next.as_slice() else { break };
-        let snapshot = rest.remove(*only);
-        for (field, value) in snapshot.fields.iter() {
+        let step = rest.remove(*only);
+        for (field, value) in step.iter().flat_map(|body| body.fields.iter()) {
             row.insert(field, value.clone());
         }
-        ordered.push(snapshot);
+        ordered.extend(step);
     }
     // Where a later second settles everything, an earlier tie is forgotten.
-    projection.tie = contradict(&rest);
-    if let Some(order) = projection.tie.then(|| only_order(&rest)).flatten() {
+    projection.tie = contradict(&rest.concat());
+    if let Some(order) = projection.tie.then(|| only_order(&row, &rest)).flatten() {
         projection.tie = false;
         rest = order;
     }
-    ordered.extend(rest);
+    ordered.extend(rest.concat());
     ordered
 }
 
@@ -201,52 +206,72 @@ fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'
 const MOST_STEPS: usize = 6;
 
 /// The one order in which each of these can have come after the one before it; nothing where there are several, or none.
-/// The bodies of one event, which stand together, are one step.
-fn only_order<'a>(snapshots: &[&'a Snapshot]) -> Option<Vec<&'a Snapshot>> {
-    let steps: Vec<&[&Snapshot]> = snapshots.chunk_by(|a, b| a.event == b.event).collect();
+/// Those are preferred whose first goes on from the whole row, then those whose first changed what the row says.
+fn only_order<'s, 'a>(row: &View, steps: &[Step<'s, 'a>]) -> Option<Vec<Step<'s, 'a>>> {
     if steps.len() > MOST_STEPS {
         return None;
     }
+    let beginnings: [Begins; 3] = [comes_after, changes, |_, _| true];
+    // An empty row is none to go on from.
+    let skipped = if row.is_empty() { 2 } else { 0 };
     let mut orders = Vec::new();
-    try_orders(&mut Vec::new(), &steps, &mut orders);
+    for begins in beginnings.into_iter().skip(skipped) {
+        try_orders(
+            &mut Vec::new(),
+            steps,
+            &|first| begins(first, row),
+            &mut orders,
+        );
+        if !orders.is_empty() {
+            break;
+        }
+    }
     match orders.as_slice() {
-        [only] => Some(only.concat()),
+        [_] => orders.pop(),
         _ => None,
     }
 }
 
+/// Whether an event can be the first after a row.
+type Begins = fn(&Snapshot, &View) -> bool;
+
 /// Goes on from `path` in every possible way, until it is known whether there is more than one.
 fn try_orders<'s, 'a>(
-    path: &mut Vec<&'s [&'a Snapshot]>,
-    left: &[&'s [&'a Snapshot]],
-    orders: &mut Vec<Vec<&'s [&'a Snapshot]>>,
+    path: &mut Vec<Step<'s, 'a>>,
+    left: &[Step<'s, 'a>],
+    begins: &dyn Fn(&Snapshot) -> bool,
+    orders: &mut Vec<Vec<Step<'s, 'a>>>,
 ) {
     if left.is_empty() {
         orders.push(path.clone());
     }
     for (at, step) in left.iter().enumerate() {
-        let newest = |step: &[&'a Snapshot]| step.last().copied();
-        let fits = match (path.last().and_then(|step| newest(step)), newest(step)) {
-            (Some(before), Some(after)) => comes_after(after, before),
-            (before, _) => before.is_none(),
+        let fits = match (path.last().and_then(|step| step.last()), step.last()) {
+            (Some(before), Some(after)) => comes_after(after, &before.fields),
+            (None, Some(first)) => begins(first),
+            (_, None) => false,
         };
         if fits && orders.len() < 2 {
             let mut others = left.to_vec();
             others.remove(at);
             path.push(step);
-            try_orders(path, &others, orders);
+            try_orders(path, &others, begins, orders);
             path.pop();
         }
     }
 }
 
-/// Whether an event can be the next after another: what it changed was as the other says, and so is what it did not change.
-fn comes_after(after: &Snapshot, before: &Snapshot) -> bool {
+/// Whether an event can be the next after another: what it changed was as was said before, and so is what it did not change.
+fn comes_after(after: &Snapshot, before: &View) -> bool {
     let is_unchanged = |field: &str| after.previous.get(field).is_none();
     let mut rest = after.fields.iter().filter(|(field, _)| is_unchanged(field));
-    !after.previous.is_empty()
-        && follows(&before.fields, &after.previous)
-        && rest.all(|(field, value)| before.fields.get(field).is_none_or(|known| known == value))
+    changes(after, before)
+        && rest.all(|(field, value)| before.get(field).is_none_or(|known| known == value))
+}
+
+/// Whether what an event changed was as the row says.
+fn changes(after: &Snapshot, row: &View) -> bool {
+    !after.previous.is_empty() && follows(row, &after.previous)
 }
 
 /// Whether two events say different things of one field.

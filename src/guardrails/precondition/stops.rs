@@ -3,8 +3,8 @@
 //! A new condition is a row here. The first row that holds gives the reason, so the order of the rows matters where two
 //! hold at once: what Stripe says of the thing itself comes before what follows from it.
 
-pub use super::condition::is_disconnected;
 use super::condition::{Test, Thing, is_lost, is_open};
+pub use super::condition::{has_a_clock, is_disconnected};
 use super::{Purpose, Standing};
 
 use Purpose::{

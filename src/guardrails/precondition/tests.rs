@@ -355,6 +355,12 @@ fn a_trial_that_has_ended_is_no_news() {
         };
         assert_eq!(fallen(Purpose::TrialEnding, &standing).as_deref(), said);
         assert_eq!(fallen(Purpose::InvoicePaymentFailed, &standing), None);
+        // Its end is simulated time, and this is not.
+        let simulated = Standing {
+            subscription: Some(row(json!({ "test_clock": "clock_1" }))),
+            ..standing
+        };
+        assert_eq!(fallen(Purpose::TrialEnding, &simulated), None);
     }
 }
 

@@ -107,11 +107,10 @@ impl SqlStore {
             return Err(StoreError::Fenced);
         }
         tx.run(&STILL_UNAPPLIED, args![&claimed.id]).await?;
-        tx.commit().await?;
-        if let (Some(lead), Some(work)) = (written.joined.opened, work) {
-            raise(claimed, &work.object.id, lead);
+        for lead in written.joined.news {
+            raise(claimed, work.map_or("", |work| &work.object.id), lead);
         }
-        Ok(())
+        tx.commit().await
     }
 
     /// Writes everything that follows from `work`; the event's own row is left to whoever holds it.
@@ -240,7 +239,8 @@ impl SqlStore {
     }
 }
 
-/// Tells whoever runs this what a person has to mend at Stripe. Only after the commit, so that it is said once.
+/// Tells whoever runs this what a person has to mend at Stripe. As the last before the commit, after which the fact is known:
+/// a process that dies between tells it again, and not never.
 fn raise(claimed: &ClaimedEvent, object: &str, lead: Lead) {
     let Some(what) = lead.alarm() else { return };
     let mode = if claimed.livemode { "live" } else { "test" };

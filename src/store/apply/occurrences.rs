@@ -6,7 +6,7 @@ use super::Work;
 use super::graph::{Graph, pays};
 use super::joiner::{Joiner, UPGRADE_RUN, candidates, lead_of};
 use crate::clock::micros;
-use crate::guardrails::mandatory::facts::{FactKind, Lead};
+use crate::guardrails::mandatory::facts::{Fact, FactKind, Lead};
 use crate::guardrails::occurrence::{Candidate, Occurrence, place, rejoin};
 use crate::store::database::{Transaction, args, statements};
 use crate::store::error::StoreError;
@@ -32,8 +32,8 @@ pub(super) struct Joined {
     pub(super) occurrence: Option<String>,
     /// Its follow-up is still to come.
     pub(super) open: bool,
-    /// The follow-up that this event opened.
-    pub(super) opened: Option<Lead>,
+    /// What this event was the first to tell of.
+    pub(super) news: Vec<Lead>,
 }
 
 impl SqlStore {
@@ -52,7 +52,7 @@ impl SqlStore {
             graph,
             now: self.clock.now(),
         };
-        let (mut joined, mut opened) = (None, None);
+        let (mut joined, mut news) = (None, Vec::new());
         for fact in &work.facts {
             let reach = joiner.reach(&fact.nodes);
             let known = joiner
@@ -65,7 +65,9 @@ impl SqlStore {
             let found = joiner
                 .candidates(&reach, fact.customer.as_deref(), fact.created)
                 .await?;
-            let mut placement = match candidates(&known)?.into_values().next() {
+            let known = candidates(&known)?.into_values().next();
+            news.extend(fact.lead.filter(|_| known.is_none()));
+            let mut placement = match known {
                 Some(mut known) => {
                     known.occurrence.add(fact);
                     rejoin(&known, &reach, &found)
@@ -87,10 +89,8 @@ impl SqlStore {
                     ],
                 )
                 .await?;
-            opened = self
-                .lead(&mut joiner, work, occurrence, fact.lead, &reach)
-                .await?
-                .or(opened);
+            self.lead(&mut joiner, work, occurrence, fact, &reach)
+                .await?;
             joined = Some(occurrence.id.clone());
         }
         if new_links {
@@ -143,19 +143,19 @@ impl SqlStore {
         Ok(Joined {
             occurrence: Some(id),
             open,
-            opened,
+            news,
         })
     }
 
-    /// Opens the follow-up that a leading fact asks for, or upgrades the one that still waits; says which it opened.
+    /// Opens the follow-up that a leading fact asks for, or upgrades the one that still waits.
     async fn lead(
         &self,
         joiner: &mut Joiner<'_>,
         work: &Work,
         occurrence: &Occurrence,
-        lead: Option<Lead>,
+        fact: &Fact,
         reach: &BTreeSet<Node>,
-    ) -> Result<Option<Lead>, StoreError> {
+    ) -> Result<(), StoreError> {
         let claimed = joiner.claimed;
         let run = joiner.run_of(&occurrence.id).await?;
         // A payment of an invoice never leads: the invoice's own event does.
@@ -163,8 +163,11 @@ impl SqlStore {
             .iter()
             .chain(&occurrence.nodes)
             .any(|node| node.kind == NodeKind::Invoice);
-        let Some(lead) = lead.filter(|lead| *lead != Lead::PaymentFailed || !of_invoice) else {
-            return Ok(None);
+        let Some(lead) = fact
+            .lead
+            .filter(|lead| *lead != Lead::PaymentFailed || !of_invoice)
+        else {
+            return Ok(());
         };
         // The window is open from the first event that told of it.
         let first = occurrence.received.unwrap_or(claimed.received_at);
@@ -185,11 +188,14 @@ impl SqlStore {
                     )
                     .await?;
             }
-            return Ok(None);
+            return Ok(());
         }
-        if micros(claimed.received_at.since(occurrence.created)) > micros(self.policy.max_age) {
+        // What a person has to mend stands still however late it is told.
+        let is_old =
+            micros(claimed.received_at.since(occurrence.created)) > micros(self.policy.max_age);
+        if is_old && fact.kind != FactKind::Alert {
             tracing::info!(event.id = %claimed.id, "older than follow_up.max_age: state is updated, nobody is written to");
-            return Ok(None);
+            return Ok(());
         }
         let waits_for_invoice = occurrence.kind == FactKind::Failure && lead == Lead::PaymentFailed;
         let due = match &occurrence.customer {
@@ -227,11 +233,10 @@ impl SqlStore {
                 ],
             )
             .await?;
-        if inserted == 0 {
-            return Ok(None);
+        if inserted > 0 {
+            joiner.tx.run(&WAKE_LANE, args![&lane, due]).await?;
         }
-        joiner.tx.run(&WAKE_LANE, args![&lane, due]).await?;
-        Ok(Some(lead))
+        Ok(())
     }
 
     async fn has_subscription(

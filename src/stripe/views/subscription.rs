@@ -16,6 +16,8 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
             "default_payment_method",
             "default_source",
             "schedule",
+            // Its times are then those of a simulation.
+            "test_clock",
         ],
     );
     reading.fields(text, &["status"]);

@@ -1,17 +1,19 @@
 //! What a follow-up waits for in the inbox: whatever of its customer's was there before it was due, however long the
-//! backlog, but neither for what keeps failing nor for what comes later.
+//! backlog, but neither for what keeps failing nor for what comes later. And what was too old to be followed up.
 
 use std::time::Duration;
 
 use billhook::store::{ClaimedEvent, Failure, Store};
 
-use super::{LONG, claim_events, failed_payment, ingest, paid};
-use crate::support::bench::Bench;
+use super::{LONG, apply, claim_events, failed_payment, ingest, paid};
+use crate::support::bench::{Bench, START};
+use crate::support::fixture::{Payout, Told};
 
 on_both![
     a_backlog_is_waited_for_however_long_it_is,
     what_keeps_failing_is_not_waited_for,
     what_came_later_is_not_waited_for_long,
+    what_stands_still_is_due_however_old_it_is,
 ];
 
 /// More than any patience.
@@ -63,4 +65,21 @@ async fn what_came_later_is_not_waited_for_long(bench: Bench) {
     assert!(!is_due(&bench).await, "it may be what ends the follow-up");
     bench.clock.advance(MUCH_LATER);
     assert!(is_due(&bench).await);
+}
+
+async fn what_stands_still_is_due_however_old_it_is(bench: Bench) {
+    let payout = Payout {
+        status: "failed",
+        ..Payout::default()
+    };
+    let mut failed = failed_payment("cus_1", "pi_1");
+    let mut returned = Told::new("evt_payout".to_owned(), "payout.failed", START, payout);
+    for told in [&mut failed, &mut returned] {
+        told.created = START - 2 * 86_400;
+    }
+    apply(&bench, &[failed, returned]).await;
+    bench.clock.advance(MUCH_LATER);
+    let run = bench.store.claim_run(LONG).await.unwrap().unwrap();
+    assert_eq!(run.event, "evt_payout");
+    assert!(!is_due(&bench).await, "the payment is too old");
 }

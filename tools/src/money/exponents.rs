@@ -17,7 +17,7 @@ const NO_DECIMALS: [&str; 15] = [
 const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// Counted in hundredths by the API although nothing smaller than a whole unit exists, so a fraction of zero says
-/// nothing to a reader.
+/// nothing to a reader: 500 are five whole units. By which name the reader knows them is the locale's business.
 const HUNDREDTHS_IN_NAME_ONLY: [&str; 2] = ["isk", "ugx"];
 
 /// Charged in hundredths, but paid out in whole units, still counted in hundredths.

@@ -201,7 +201,9 @@ impl Style {
         if self.dollar == code && !code.is_empty() {
             return Some("$");
         }
-        // `kr`, too, belongs to four countries, and each takes it for its own: everybody else reads the code.
+        // `kr`, too, belongs to four countries, and each takes it for its own: everybody else reads the code. So 500 of `isk`
+        // are `5 kr.` to an Icelander and `ISK 5` in English: five either way, which is what Stripe's hundredths come to, and
+        // nobody takes them for Swedish.
         if let Language::Own(own, symbol) = self.language
             && own == code
         {

@@ -38,7 +38,7 @@ pub fn superseded(snapshots: &[Snapshot], event: &str) -> Vec<Superseded> {
             event: other.event.clone(),
             r#type: other.event_type.clone(),
             fields,
-            because: because(mine, other),
+            because: because(snapshots, mine, other),
         })
     };
     fields.into_iter().filter_map(stands).collect()
@@ -50,7 +50,7 @@ fn newest_body<'a>(snapshots: &'a [Snapshot], event: &str) -> Option<&'a Snapsho
 }
 
 /// Which of the rules of the projection put `other` above `mine`, in their order.
-fn because(mine: &Snapshot, other: &Snapshot) -> String {
+fn because(snapshots: &[Snapshot], mine: &Snapshot, other: &Snapshot) -> String {
     let (low, high) = (Rank::of(mine), Rank::of(other));
     if high.absorbed && !low.absorbed {
         let state = other.fields.text("status").unwrap_or("deleted");
@@ -73,8 +73,16 @@ fn because(mine: &Snapshot, other: &Snapshot) -> String {
         return "is of the same second; nothing tells which came later, so the greater id stands"
             .to_owned();
     }
-    "is of the same second, and came later by what each says it changed, else by its greater id"
-        .to_owned()
+    let until: Vec<Snapshot> = snapshots
+        .iter()
+        .filter(|snapshot| Rank::of(snapshot) <= low)
+        .cloned()
+        .collect();
+    if other.event > mine.event && project(&until).tie {
+        return "is of the same second; what each says it changed does not tell which came later, so the greater id stands"
+            .to_owned();
+    }
+    "is of the same second, and came later by what each says it changed".to_owned()
 }
 
 #[cfg(test)]
@@ -145,5 +153,27 @@ mod tests {
         assert_eq!(found[0].fields, ["status"]);
         assert_eq!(superseded(&[mine], "evt_5"), []);
         assert_eq!(superseded(&[], "evt_5"), []);
+    }
+
+    #[test]
+    fn what_was_put_in_order_is_told_apart_from_what_was_not() {
+        let number = |event: &str, said: &str, before: &str| {
+            let mut update = snapshot(event, "invoice.updated", 10, &json!({ "number": said }));
+            update.previous = view(Family::Invoice, &json!({ "number": before }));
+            update
+        };
+        let known = snapshot("evt_0", "invoice.updated", 5, &json!({ "number": "A-0" }));
+        let (first, second) = (number("evt_6", "A-1", "A-0"), number("evt_5", "A-2", "A-1"));
+        let found = superseded(&[known, second, first], "evt_6");
+        assert_eq!(
+            found[0].because,
+            "is of the same second, and came later by what each says it changed"
+        );
+        let (there, back) = (number("evt_5", "A-1", "A-2"), number("evt_6", "A-2", "A-1"));
+        let found = superseded(&[there, back], "evt_5");
+        assert_eq!(
+            found[0].because,
+            "is of the same second; what each says it changed does not tell which came later, so the greater id stands"
+        );
     }
 }

@@ -49,12 +49,13 @@ fn a_subscription_before_and_after_its_periods_moved() {
         "cancel_at_period_end": false, "canceled_at": null, "ended_at": null, "trial_end": 9,
         "latest_invoice": {"id": "in_1", "object": "invoice"}, "default_payment_method": null,
         "currency": "usd", "created": 1, "collection_method": "charge_automatically",
+        "test_clock": {"id": "clock_1", "object": "test_helpers.test_clock"},
     });
     let mut expected = json!({
         "customer": "cus_1", "status": "active", "cancel_at": null, "cancel_at_period_end": false,
         "canceled_at": null, "ended_at": null, "trial_end": 9, "latest_invoice": "in_1",
         "default_payment_method": null, "currency": "usd", "created": 1,
-        "collection_method": "charge_automatically",
+        "collection_method": "charge_automatically", "test_clock": "clock_1",
     });
     check(Family::Subscription, &whole, &expected);
 

@@ -116,3 +116,65 @@ fn what_did_not_change_decides_too_and_where_it_does_not_it_stays_a_tie() {
     );
     assert!(row(&[there, back, silent]).1);
 }
+
+/// What was known before the second says which of the two was first, in however many versions they are told.
+#[test]
+fn there_and_back_goes_on_from_the_second_before() {
+    let active = json!({"status": "active"});
+    let known = snapshot("evt_0", "customer.subscription.created", 1, &active, &NONE);
+    let past_due = json!({"status": "past_due"});
+    let there = update("evt_9", &past_due, &active);
+    let back = update("evt_5", &active, &past_due);
+    let mut both = vec![known, there.clone(), back.clone()];
+    for again in [there, back] {
+        let (fields, tie) = row(&both);
+        assert_eq!((fields.text("status"), tie), (Some("active"), false));
+        both.push(Snapshot {
+            api_version: "2025-09-30.clover".to_owned(),
+            ..again
+        });
+    }
+    let (fields, tie) = row(&both);
+    assert_eq!((fields.text("status"), tie), (Some("active"), false));
+}
+
+/// Two of three go on from the row, and one of these two goes on from the other.
+#[test]
+fn an_order_that_begins_at_the_row_is_preferred() {
+    let state = |status: &str, plan: &str| json!({"status": status, "plan": plan});
+    let known = snapshot(
+        "evt_0",
+        "customer.subscription.created",
+        1,
+        &state("active", "small"),
+        &NONE,
+    );
+    let there = update(
+        "evt_9",
+        &state("past_due", "small"),
+        &json!({"status": "active"}),
+    );
+    let larger = update(
+        "evt_8",
+        &state("past_due", "large"),
+        &json!({"plan": "small"}),
+    );
+    let back = update(
+        "evt_7",
+        &state("active", "large"),
+        &json!({"status": "past_due"}),
+    );
+    let smaller = update(
+        "evt_1",
+        &state("active", "small"),
+        &json!({"plan": "large"}),
+    );
+    // A circle, which could begin anywhere.
+    let circle = [there, larger, back, smaller];
+    assert!(row(&circle).1);
+    let (fields, tie) = row(&[&[known][..], &circle].concat());
+    assert_eq!(
+        (fields.text("status"), fields.text("plan"), tie),
+        (Some("active"), Some("small"), false)
+    );
+}
