@@ -246,6 +246,9 @@ pub trait Store: Send + Sync {
         filter: &LedgerFilter,
         page: &Page,
     ) -> Result<Listing<LedgerEntry>, StoreError>;
+    /// Accounts and modes, in order, that have a movement of the filter's source; some of them where there are many.
+    async fn ledger_owners(&self, filter: &LedgerFilter)
+    -> Result<Vec<(String, bool)>, StoreError>;
     /// Counts that `/metrics` and the demo show.
     async fn census(&self) -> Result<Census, StoreError>;
     /// Whether the database answers and has the schema this program needs.

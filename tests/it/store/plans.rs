@@ -91,6 +91,7 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
     ("fetches", "COUNTS", &["fetches_due", "fetches_given_up"]),
     ("fetches", "DENIED", &["fetches_due", "fetches_denied"]),
     ("ledger", "BY_ID", &["ledger_by_id"]),
+    ("ledger", "OWNERS", &["ledger_of_source"]),
     ("ledger", "NEWEST", &["ledger_newest"]),
     ("ledger", "NEWEST_OF_ACCOUNT", &["ledger_of_account"]),
     ("ledger", "NEWEST_OF_SOURCE", &["ledger_of_source"]),
