@@ -88,6 +88,7 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
     ("fetches", "ANY_DUE", &["fetches_due"]),
     ("fetches", "CLAIM", &["fetches_due"]),
     ("fetches", "HURRY", &["fetches_due", "fetches_denied"]),
+    ("fetches", "RELEASE", &["fetches_denied"]),
     ("fetches", "COUNTS", &["fetches_due", "fetches_given_up"]),
     ("fetches", "DENIED", &["fetches_due", "fetches_denied"]),
     ("ledger", "BY_ID", &["ledger_by_id"]),
