@@ -224,6 +224,10 @@ impl Store for NoDatabase {
         Err(StoreError::Contended)
     }
 
+    async fn ledger_owners(&self, _: &LedgerFilter) -> Result<Vec<(String, bool)>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
     async fn census(&self) -> Result<Census, StoreError> {
         Err(StoreError::Contended)
     }

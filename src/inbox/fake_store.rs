@@ -231,6 +231,10 @@ impl Store for FakeStore {
         Ok(empty(page))
     }
 
+    async fn ledger_owners(&self, _: &LedgerFilter) -> Result<Vec<(String, bool)>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn census(&self) -> Result<Census, StoreError> {
         self.held().censuses += 1;
         // Somebody else's turn, so that requests gather while it is taken.

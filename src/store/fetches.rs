@@ -55,10 +55,18 @@ statements! {
     END: "UPDATE fetches SET status = $3, last_error = $4, ended_at = $5, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
     AGAIN: "UPDATE fetches SET status = 'pending', last_error = $3, not_before = $4, attempts = attempts + 1, lease_until = 0, epoch = epoch + 1 WHERE id = $1 AND epoch = $2";
     HOLDS: "SELECT 1 AS one FROM fetches WHERE id = $1 AND epoch = $2";
-    /// What would be answered the same is not asked: all questions of the kind wait.
+    /// What would be answered the same is not asked: all questions of the kind wait. Those that wait for it already are left
+    /// alone, or each start of a process would have all of them written.
     DENY: "UPDATE fetches SET status = 'denied', last_error = $4, not_before = $5, lease_until = 0, epoch = epoch + 1 \
-        WHERE reason = $1 AND kind = $2 AND livemode = $3 AND status IN ('pending', 'denied')";
-    HURRY: "UPDATE fetches SET not_before = $2 WHERE status IN ('pending', 'denied') AND livemode = $1 AND not_before > $2 AND status = 'denied'";
+        WHERE reason = $1 AND kind = $2 AND livemode = $3 AND status IN ('pending', 'denied') \
+            AND (status = 'pending' OR not_before <= $6 OR id = $7)";
+    /// The first of each kind: what is answered to it decides about the others.
+    HURRY: "UPDATE fetches SET not_before = $2 WHERE status IN ('pending', 'denied') AND livemode = $1 AND not_before > $2 AND status = 'denied' AND id IN ( \
+            SELECT (SELECT f.id FROM fetches f WHERE f.status = 'denied' AND f.reason = k.reason AND f.kind = k.kind AND f.livemode = $1 \
+                ORDER BY f.not_before, f.id LIMIT 1) \
+            FROM (SELECT DISTINCT d.reason, d.kind FROM fetches d WHERE d.status = 'denied' AND d.livemode = $1) k)";
+    /// Stripe answered one of the kind: the key may ask the others, too.
+    RELEASE: "UPDATE fetches SET status = 'pending', not_before = $4 WHERE reason = $1 AND kind = $2 AND livemode = $3 AND status = 'denied' AND not_before > $4";
     ROW: "SELECT tie, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
     OF_OBJECT: "SELECT * FROM fetches WHERE account = $1 AND livemode = $2 AND kind = $3 AND object = $4 ORDER BY reason";
     COUNTS: "SELECT status, count(*) AS n FROM fetches WHERE status IN ('pending', 'denied') GROUP BY status \
@@ -144,7 +152,7 @@ impl SqlStore {
         Ok(false)
     }
 
-    /// Those that are being asked stay with whoever asks them.
+    /// Makes one denied question of each kind due. Those that are being asked stay with whoever asks them.
     pub(super) async fn hurry_denied(&self, livemode: Option<bool>) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let mut hurried = 0;
@@ -162,6 +170,7 @@ impl SqlStore {
         end: &FetchEnd,
     ) -> Result<(), StoreError> {
         let (id, epoch, now) = (&fetch.id, fetch.epoch, self.clock.now());
+        let is_answered = matches!(end, FetchEnd::Done | FetchEnd::Gone);
         let mut tx = self.db.begin().await?;
         let end = match end {
             FetchEnd::Done if self.is_still_open(&mut tx, fetch).await? => self.once_more(fetch),
@@ -180,7 +189,7 @@ impl SqlStore {
                 let held = tx.row(&HOLDS, args![id, epoch]).await?.is_some();
                 if held {
                     let (reason, kind) = (fetch.reason.as_str(), &fetch.kind);
-                    let kind = args![reason, kind, fetch.livemode, error, until];
+                    let kind = args![reason, kind, fetch.livemode, error, until, now, id];
                     tx.run(&DENY, kind).await?;
                 }
                 u64::from(held)
@@ -188,6 +197,10 @@ impl SqlStore {
         };
         if written == 0 {
             return Err(StoreError::Fenced);
+        }
+        if is_answered {
+            let kind = args![fetch.reason.as_str(), &fetch.kind, fetch.livemode, now];
+            tx.run(&RELEASE, kind).await?;
         }
         tx.commit().await
     }

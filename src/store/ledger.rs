@@ -20,6 +20,8 @@ statements! {
     DELETE: "DELETE FROM ledger WHERE account = $1 AND livemode = $2 AND source_kind = $3 AND source = $4 AND id = $5";
     BY_ID: "SELECT * FROM ledger WHERE id = $1 AND (CAST($2 AS TEXT) IS NULL OR account = $2) AND (CAST($3 AS BIGINT) IS NULL OR livemode = $3) \
         AND (CAST($4 AS TEXT) IS NULL OR source = $4) ORDER BY created DESC, id DESC, account DESC, livemode DESC, source_kind DESC, source DESC LIMIT $5";
+    OWNERS: "SELECT DISTINCT account, livemode FROM ledger WHERE source = $1 AND (CAST($2 AS TEXT) IS NULL OR account = $2) \
+        AND (CAST($3 AS BIGINT) IS NULL OR livemode = $3) ORDER BY account, livemode LIMIT 100";
     NEWEST: "SELECT * FROM ledger WHERE (created, id, account, livemode, source_kind, source) < ($1, $2, $3, $4, $5, $6) \
         AND (CAST($8 AS TEXT) IS NULL OR account = $8) AND (CAST($9 AS BIGINT) IS NULL OR livemode = $9) AND (CAST($10 AS TEXT) IS NULL OR source = $10) \
         ORDER BY created DESC, id DESC, account DESC, livemode DESC, source_kind DESC, source DESC LIMIT $7";
@@ -159,6 +161,20 @@ impl SqlStore {
             source,
         ];
         listing(&self.db.rows(sql, asked).await?, page)
+    }
+
+    pub(super) async fn owners_of_source(
+        &self,
+        filter: &LedgerFilter,
+    ) -> Result<Vec<(String, bool)>, StoreError> {
+        let Some(source) = &filter.source else {
+            return Ok(Vec::new());
+        };
+        let asked = args![source, &filter.account, filter.livemode.map(i64::from)];
+        let rows = self.db.rows(&OWNERS, asked).await?;
+        rows.iter()
+            .map(|row| Ok((row.text("account")?, row.flag("livemode")?)))
+            .collect()
     }
 }
 

@@ -196,7 +196,8 @@ pub trait Store: Send + Sync {
         limit: u32,
         lease: Duration,
     ) -> Result<Vec<ClaimedFetch>, StoreError>;
-    /// Makes due what waits because the key might not ask it, and says how much that was.
+    /// Makes due one question of each kind that the key might not ask, and says how many that were. The others follow once it
+    /// is answered.
     async fn hurry_fetches(&self, livemode: Option<bool>) -> Result<u64, StoreError>;
     /// Commits what came of a question. An answer that left it open is asked for once more.
     async fn end_fetch(&self, fetch: &ClaimedFetch, end: &FetchEnd) -> Result<(), StoreError>;
@@ -246,6 +247,9 @@ pub trait Store: Send + Sync {
         filter: &LedgerFilter,
         page: &Page,
     ) -> Result<Listing<LedgerEntry>, StoreError>;
+    /// Accounts and modes, in order, that have a movement of the filter's source; some of them where there are many.
+    async fn ledger_owners(&self, filter: &LedgerFilter)
+    -> Result<Vec<(String, bool)>, StoreError>;
     /// Counts that `/metrics` and the demo show.
     async fn census(&self) -> Result<Census, StoreError>;
     /// Whether the database answers and has the schema this program needs.

@@ -226,11 +226,15 @@ pub enum Channel {
 }
 
 impl Channel {
+    const ALL: [Self; 4] = [Self::Email, Self::Sales, Self::Finance, Self::App];
     /// The words of all.
-    pub const WORDS: [&str; 4] = ["email", "sales", "finance", "app"];
+    pub const WORDS: [&str; 4] = {
+        let [a, b, c, d] = Self::ALL;
+        [a.as_str(), b.as_str(), c.as_str(), d.as_str()]
+    };
 
     /// The stored word.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
             Self::Sales => "sales",
@@ -241,9 +245,8 @@ impl Channel {
 
     /// Reads the stored word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Email, Self::Sales, Self::Finance, Self::App]
-            .into_iter()
-            .find(|channel| channel.as_str() == word)
+        let mut all = Self::ALL.into_iter();
+        all.find(|channel| channel.as_str() == word)
     }
 }
 

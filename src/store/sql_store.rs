@@ -319,6 +319,12 @@ impl Store for SqlStore {
     ) -> Result<Listing<LedgerEntry>, StoreError> {
         self.list_ledger(filter, page).await
     }
+    async fn ledger_owners(
+        &self,
+        filter: &LedgerFilter,
+    ) -> Result<Vec<(String, bool)>, StoreError> {
+        self.owners_of_source(filter).await
+    }
     async fn census(&self) -> Result<Census, StoreError> {
         self.take_census().await
     }

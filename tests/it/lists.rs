@@ -141,6 +141,27 @@ async fn movements_that_several_accounts_may_mean_are_asked_about() {
     app.drain().await;
     let (_, all) = get(&app, "ledger").await;
     assert_eq!(all["data"].as_array().unwrap().len(), 2, "{all}");
+    // As many newer movements of one account as a page has, and the other account behind them.
+    let dispute = |ids: std::ops::Range<i64>| {
+        let movements: Vec<Value> = ids
+            .map(|n| json!({ "id": format!("txn_dp_{n}"), "object": "balance_transaction", "amount": -1, "fee": 0, "currency": "eur", "created": START + n }))
+            .collect();
+        json!({
+            "id": "dp_1", "object": "dispute", "amount": 4900, "balance_transactions": movements, "charge": "ch_1",
+            "created": START, "currency": "eur", "payment_intent": null, "reason": "fraudulent", "status": "needs_response",
+        })
+    };
+    for (account, ids) in [("acct_a", 100..200), ("acct_b", 0..1)] {
+        let id = format!("evt_dp_{account}");
+        let mut told = event(&id, "charge.dispute.created", 0, &dispute(ids));
+        told["account"] = json!(account);
+        app.deliver(&told).await;
+    }
+    app.drain().await;
+    let (status, problem) = get(&app, "ledger?source=dp_1").await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    let (status, _) = get(&app, "ledger?source=dp_1&account=acct_a").await;
+    assert_eq!(status, StatusCode::OK);
     let id = all["data"][0]["id"].as_str().unwrap();
     let after = format!("starting_after={id}");
     for query in ["source=ch_1", &after, &format!("source=ch_1&{after}")] {

@@ -9,13 +9,14 @@ mod display;
 mod exponents;
 mod locale;
 
-use self::display::Name;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use exponents::Exponents;
+pub use self::exponents::Exponents;
+
+use self::display::Name;
 
 /// A currency's code: three ASCII letters, kept in lower case as Stripe writes them. It need not be a known one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,6 +1,5 @@
 //! Customers, orders, subscriptions, invoices and payments, as the business sees them, and the ledger of what moved.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -89,21 +88,27 @@ async fn ledger(
         livemode: whose.livemode,
     };
     parameters.finish()?;
-    if filter.id.is_some() || filter.source.is_some() {
+    if filter.id.is_some() {
         let first = Page {
             limit: 100,
             starting_after: None,
         };
         let entries = app.state.store.ledger(&filter, &first).await?.data;
-        if filter.id.is_some() && entries.len() > 1 {
+        if entries.len() > 1 {
             return Err(ambiguous_entry(&entries));
-        }
-        let owners = owners(&entries);
-        if owners.len() > 1 {
-            return Err(ambiguous(owners.into_iter()));
         }
     }
     filter.id = None;
+    if let Some(source) = &filter.source
+        && (filter.account.is_none() || filter.livemode.is_none())
+    {
+        let owners = app.state.store.ledger_owners(&filter).await?;
+        if owners.len() > 1 {
+            return Err(ambiguous(owners.iter().map(|(account, livemode)| {
+                (source.as_str(), account.as_str(), *livemode)
+            })));
+        }
+    }
     Ok(Json(app.state.store.ledger(&filter, &page).await?))
 }
 
@@ -169,20 +174,6 @@ fn shape(app: &App, row: &ObjectRow) -> Value {
 
 /// An id, its account and its mode.
 type Owned<'a> = (&'a str, &'a str, bool);
-
-/// Whose the objects are that tell of these movements.
-fn owners(entries: &[LedgerEntry]) -> BTreeSet<Owned<'_>> {
-    entries
-        .iter()
-        .map(|entry| {
-            (
-                entry.source.as_str(),
-                entry.account.as_str(),
-                entry.livemode,
-            )
-        })
-        .collect()
-}
 
 fn ambiguous<'a>(rows: impl Iterator<Item = Owned<'a>>) -> Problem {
     let candidates = rows

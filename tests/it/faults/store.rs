@@ -94,6 +94,7 @@ verbs! {
     objects(filter: &ObjectFilter, page: &Page) -> Listing<ObjectRow>;
     object(kind: &str, id: &str) -> Vec<ObjectRow>;
     ledger(filter: &LedgerFilter, page: &Page) -> Listing<LedgerEntry>;
+    ledger_owners(filter: &LedgerFilter) -> Vec<(String, bool)>;
     census() -> Census;
     check() -> ();
 }

@@ -383,7 +383,7 @@ async fn a_poison_event(stage: &mut Stage) {
             assert_eq!(row["id"], id);
         }
     }
-    stage.get("/api/v1/ledger").await;
+    stage.get("/api/v1/ledger?source=ch_1").await;
     stage.get("/readyz").await;
     stage.get("/metrics").await;
 }

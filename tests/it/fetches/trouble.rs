@@ -11,13 +11,8 @@ use super::{KEY, asking, items, only_question, questions, subscription, tied, wi
 use crate::support::app::{START, TestApp, event};
 use crate::support::stripe_api::{StripeServer, Trouble};
 
-async fn metrics(app: &TestApp) -> String {
-    let census = app.store().census().await.unwrap();
-    format!("{:?}", census.fetches)
-}
-
-#[tokio::test]
-async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
+/// A Stripe that knows the subscription and does not let the key read it.
+async fn forbidding() -> StripeServer {
     let stripe = StripeServer::start(START + 5).await;
     stripe
         .shelf()
@@ -25,6 +20,17 @@ async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
     stripe
         .shelf()
         .forbid("/v1/subscriptions", "rak_subscription_read");
+    stripe
+}
+
+async fn metrics(app: &TestApp) -> String {
+    let census = app.store().census().await.unwrap();
+    format!("{:?}", census.fetches)
+}
+
+#[tokio::test]
+async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
+    let stripe = forbidding().await;
     let app = asking(&stripe, None).await;
     for event in tied() {
         app.deliver(&event).await;
@@ -67,13 +73,7 @@ async fn a_permission_that_is_missing_stops_its_kind_until_it_is_there() {
 
 #[tokio::test]
 async fn whoever_starts_anew_asks_at_once_what_waited_for_a_permission() {
-    let stripe = StripeServer::start(START + 5).await;
-    stripe
-        .shelf()
-        .put(None, subscription("active", &items(&["si_1"], false)));
-    stripe
-        .shelf()
-        .forbid("/v1/subscriptions", "rak_subscription_read");
+    let stripe = forbidding().await;
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("billhook.db").display());
     let base = stripe.url();
@@ -90,6 +90,15 @@ async fn whoever_starts_anew_asks_at_once_what_waited_for_a_permission() {
         app.deliver(&event).await;
     }
     app.settle().await;
+    let other = |(id, status)| {
+        let mut other = subscription(status, &items(&["si_1"], false));
+        other["id"] = json!("sub_2");
+        event(id, "customer.subscription.updated", 0, &other)
+    };
+    for told in [("evt_3", "active"), ("evt_4", "unpaid")].map(other) {
+        app.deliver(&told).await;
+    }
+    app.settle().await;
     stripe.shelf().allow("/v1/subscriptions");
     app.clock.advance(Duration::from_mins(30));
     app.drain().await;
@@ -98,6 +107,7 @@ async fn whoever_starts_anew_asks_at_once_what_waited_for_a_permission() {
     let again = start().await;
     again.drain().await;
     assert_eq!(only_question(&again, "evt_1").await.status, "done");
+    assert_eq!(only_question(&again, "evt_3").await.status, "gone");
 }
 
 #[tokio::test]

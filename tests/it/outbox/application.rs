@@ -276,6 +276,37 @@ async fn what_is_told_has_the_shape_of_the_api_and_no_address() {
 }
 
 #[tokio::test]
+async fn a_subscription_is_told_with_what_is_not_known_of_it() {
+    let bench = Bench::sqlite().await;
+    let store = telling_store(&bench).await;
+    let receiver = Receiver::start().await;
+    let dispatcher = dispatcher(&store, &bench, way(&receiver, &bench, &store), PACE);
+    let events = [("evt_1", "active"), ("evt_2", "unpaid")].map(|(id, status)| {
+        let object = json!({
+            "id": "sub_1", "object": "subscription", "customer": "cus_0", "status": status, "created": START - 900,
+            "items": { "object": "list", "has_more": true, "data": [{ "id": "si_1", "price": { "id": "price_1" } }] },
+        });
+        json!({
+            "id": id, "object": "event", "api_version": "2020-08-27", "created": START,
+            "livemode": true, "type": "customer.subscription.updated", "data": { "object": object },
+        })
+    });
+    let deliveries = events.map(|event| delivery(&event, bench.now()));
+    store.ingest(&deliveries).await.unwrap();
+    for event in store.claim_events(10, PACE.lease).await.unwrap() {
+        store.apply_event(&event).await.unwrap();
+    }
+    while dispatcher.send_due().await.unwrap() > 0 {}
+    let taken = receiver.taken();
+    let (_, body) = taken
+        .iter()
+        .rfind(|(_, body)| body["type"] == "subscription.updated")
+        .unwrap();
+    assert_eq!(body["data"]["tie"], true, "{body}");
+    assert_eq!(body["data"]["incomplete"], json!(["items"]), "{body}");
+}
+
+#[tokio::test]
 async fn an_application_that_wants_no_more_is_not_asked_again() {
     let bench = Bench::sqlite().await;
     let store = telling_store(&bench).await;

@@ -15,6 +15,7 @@ on_both!(
     what_is_asked_again_fences_whoever_asks,
     a_key_claims_questions_of_its_mode,
     what_may_not_be_asked_waits_as_a_kind,
+    an_answer_to_one_of_a_kind_releases_the_others,
     what_can_be_asked_now_keeps_from_being_idle,
     without_a_key_nothing_is_put_down,
     a_question_says_what_it_waits_for,
@@ -206,22 +207,48 @@ async fn what_may_not_be_asked_waits_as_a_kind(bench: Bench) {
     apply(&store, &bench, &cut_short("evt_9", "sub_9", 0)).await;
     assert_eq!(statuses(&store, "evt_9").await, ["denied"]);
     assert!(claim(&store).await.is_empty());
-    // Whoever starts with a key of the mode asks at once.
-    for (mode, hurried) in [(false, 0), (true, 4), (true, 0)] {
+    // Whoever starts with a key of the mode asks one at once.
+    for (mode, hurried) in [(false, 0), (true, 1), (true, 0)] {
         assert_eq!(store.hurry_fetches(Some(mode)).await.unwrap(), hurried);
     }
     let due = claim(&store).await;
-    assert_eq!(due.len(), 4);
-    store.end_fetch(&due[0], &denied).await.unwrap();
+    assert_eq!(due.len(), 1);
+    let later = FetchEnd::Denied {
+        until: until.plus(Duration::from_hours(1)),
+        error: "the key may not".to_owned(),
+    };
+    store.end_fetch(&due[0], &later).await.unwrap();
     assert!(claim(&store).await.is_empty());
+    // What waited already was not written again.
     bench.clock.advance(Duration::from_hours(1));
     let due = claim(&store).await;
-    assert_eq!(due.len(), 4);
+    assert_eq!(due.len(), 3);
     for fetch in &due {
         store.end_fetch(fetch, &FetchEnd::Gone).await.unwrap();
     }
     apply(&store, &bench, &cut_short("evt_10", "sub_10", 0)).await;
     assert_eq!(statuses(&store, "evt_10").await, ["pending"]);
+}
+
+async fn an_answer_to_one_of_a_kind_releases_the_others(bench: Bench) {
+    let store = process(&bench, Reach::Either).await;
+    for n in 0..3 {
+        let told = cut_short(&format!("evt_{n}"), &format!("sub_{n}"), 0);
+        apply(&store, &bench, &told).await;
+    }
+    let denied = FetchEnd::Denied {
+        until: bench.now().plus(Duration::from_hours(1)),
+        error: "the key may not".to_owned(),
+    };
+    let claimed = claim(&store).await;
+    store.end_fetch(&claimed[0], &denied).await.unwrap();
+    assert_eq!(store.hurry_fetches(None).await.unwrap(), 1);
+    let first = claim(&store).await;
+    assert_eq!(first.len(), 1);
+    store.end_fetch(&first[0], &FetchEnd::Gone).await.unwrap();
+    let others = claim(&store).await;
+    assert_eq!(others.len(), 2);
+    assert_eq!(statuses(&store, &others[0].event).await, ["pending"]);
 }
 
 async fn what_can_be_asked_now_keeps_from_being_idle(bench: Bench) {

@@ -229,6 +229,20 @@ async fn movements_of_accounts_and_modes_are_told_apart(bench: Bench) {
         event.account = account.map(str::to_owned);
         apply(&bench, &[event]).await;
     }
+    let all = LedgerFilter {
+        source: Some("ch_1".to_owned()),
+        ..LedgerFilter::default()
+    };
+    let owners = bench.store.ledger_owners(&all).await.unwrap();
+    let accounts: Vec<_> = owners.iter().map(|(account, _)| account.as_str()).collect();
+    assert_eq!(accounts, ["acct_1", "acct_2", "self"]);
+    let one = LedgerFilter {
+        account: Some("acct_1".to_owned()),
+        livemode: Some(true),
+        ..all
+    };
+    let owners = bench.store.ledger_owners(&one).await.unwrap();
+    assert_eq!(owners, [("acct_1".to_owned(), true)]);
     let list = |filter: LedgerFilter, after: Option<&str>| {
         let page = Page {
             limit: 2,
