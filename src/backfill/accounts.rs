@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::walk::listed;
 use super::{Backfill, BackfillError};
 use crate::inbox::OWN_ACCOUNT;
-use crate::stripe::api::Scope;
+use crate::stripe::api::{ApiError, Scope, StripeApi};
 use crate::stripe::text::fits_an_id;
 
 /// Where Stripe lists the accounts that are connected (docs.stripe.com/api/accounts/list).
@@ -41,7 +41,7 @@ impl Backfill {
         livemode: bool,
         stop: &CancellationToken,
     ) -> Result<Wanted, BackfillError> {
-        let own = self.own_account().await?;
+        let own = own_account(&self.api, &self.plan.endpoint_accounts).await?;
         let are_named = !self.admission.accounts.is_empty();
         let mut others: BTreeSet<String> = if are_named {
             self.admission.accounts.iter().cloned().collect()
@@ -98,16 +98,19 @@ impl Backfill {
         }
         Ok(())
     }
+}
 
-    /// Under which name the key's own events are stored. An endpoint may give them the account's own; whose key it is
-    /// only Stripe knows.
-    async fn own_account(&self) -> Result<String, BackfillError> {
-        if self.plan.endpoint_accounts.is_empty() {
-            return Ok(OWN_ACCOUNT.to_owned());
-        }
-        let answer = self.api.get("/v1/account", &[], &Scope::default()).await?;
-        let id = answer.body.get("id").and_then(serde_json::Value::as_str);
-        let named = id.filter(|id| self.plan.endpoint_accounts.iter().any(|known| known == id));
-        Ok(named.unwrap_or(OWN_ACCOUNT).to_owned())
+/// Under which name the key's own events are stored. An endpoint may give them the account's own; whose key it is only
+/// Stripe knows.
+pub async fn own_account(
+    api: &StripeApi,
+    endpoint_accounts: &[String],
+) -> Result<String, ApiError> {
+    if endpoint_accounts.is_empty() {
+        return Ok(OWN_ACCOUNT.to_owned());
     }
+    let answer = api.get("/v1/account", &[], &Scope::default()).await?;
+    let id = answer.body.get("id").and_then(serde_json::Value::as_str);
+    let named = id.filter(|id| endpoint_accounts.iter().any(|known| known == id));
+    Ok(named.unwrap_or(OWN_ACCOUNT).to_owned())
 }

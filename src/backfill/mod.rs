@@ -15,7 +15,7 @@ mod slices;
 mod take_in;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use metrics::{counter, gauge};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub use accounts::own_account;
 pub use report::{AccountReport, Outcome, Report, Stage, Step, Watch};
 
 use self::accounts::{Account, Wanted};
@@ -202,6 +203,7 @@ impl Backfill {
             unlisted,
         } = self.accounts(livemode, stop).await?;
         let of = accounts.len();
+        let names: BTreeSet<String> = accounts.iter().map(|one| one.name.clone()).collect();
         let looks = self.in_turn(accounts, livemode).await?.into_iter();
         let looks = looks.map(|(place, account)| {
             let round = Round::new(account, of, livemode, watch, stop.clone());
@@ -213,7 +215,7 @@ impl Backfill {
             .await;
         reports.sort_by_key(|(place, _)| *place);
         if !look.dry_run {
-            self.show_age(livemode).await;
+            self.show_age(livemode, &names).await;
         }
         Ok(Report {
             object: "backfill",
@@ -355,8 +357,9 @@ impl Backfill {
         }
     }
 
-    /// Says how long the account that was longest not looked at to the end has waited, and how many have a gap.
-    async fn show_age(&self, livemode: bool) {
+    /// Says how long the account that was longest not looked at to the end has waited, and how many have a gap. What was
+    /// left behind by accounts that nobody looks at any more says nothing.
+    async fn show_age(&self, livemode: bool, names: &BTreeSet<String>) {
         let mut records = match self.store.backfills().await {
             Ok(records) => records,
             Err(error) => {
@@ -365,7 +368,7 @@ impl Backfill {
                 return;
             }
         };
-        records.retain(|record| record.livemode == livemode);
+        records.retain(|record| record.livemode == livemode && names.contains(&record.account));
         let now = self.clock.now();
         let oldest = records.iter().filter_map(|record| record.done_at).min();
         let age = oldest.map_or(0.0, |done_at| now.since(done_at).as_secs_f64());

@@ -9,6 +9,7 @@ mod finding;
 mod machine;
 mod services;
 mod settings;
+mod whose;
 
 use std::time::Duration;
 

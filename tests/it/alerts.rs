@@ -68,6 +68,28 @@ async fn finance_hears_of_a_failed_payout_with_amount_and_reason() {
 }
 
 #[tokio::test]
+async fn of_a_payout_that_takes_money_nothing_is_back() {
+    let app = TestApp::start().await;
+    let mut debit = payout("failed");
+    debit["amount"] = json!(-123_400);
+    app.deliver(&event("evt_1", "payout.failed", 0, &debit))
+        .await;
+    app.settle().await;
+    let texts = told(&app).await;
+    assert_eq!(texts.len(), 1);
+    insta::assert_snapshot!(texts[0], @r"
+    High priority: Payout failed
+
+    Stripe could not collect from the business's bank what the Stripe balance lacks, and the balance still lacks it. Somebody has to replace or confirm that bank there.
+
+    Amount: -EUR_1,234.00
+    Reason: account closed
+    Payout: po_1
+    To do: replace or confirm the bank account in Stripe
+    ");
+}
+
+#[tokio::test]
 async fn a_payout_that_fails_is_told_once_in_any_order() {
     // It was paid, and came back; and what changes in a payout that failed long ago is no news.
     let events = [

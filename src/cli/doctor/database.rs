@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::finding::Finding;
+use super::whose::Whose;
 use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
@@ -49,7 +50,12 @@ pub(super) async fn look(config: &Config, clock: Arc<dyn Clock>) -> Vec<Finding>
         examined
     };
     match examined.await {
-        Ok(examination) => findings(config, clock.as_ref(), &examination),
+        Ok(mut examination) => {
+            let whose = Whose::of(config).await;
+            let records = &mut examination.backfills;
+            records.retain(|record| whose.includes(&record.account));
+            findings(config, clock.as_ref(), &examination)
+        }
         Err(error) => vec![failure(config, &error)],
     }
 }
@@ -228,15 +234,37 @@ fn missed_events(now: Timestamp, key_mode: Option<bool>, all: &[BackfillRecord])
             "it is tried again by itself; `billhook backfill` does it now",
         );
     }
-    let Some(oldest) = records.iter().min_by_key(|one| one.done_at) else {
+    if records.is_empty() {
         return Finding::off(CHECK, "nobody has looked for any yet");
+    }
+    let count = records.len();
+    let done: Option<Vec<_>> = records.iter().map(|one| one.done_at).collect();
+    let Some(oldest) = done.and_then(|done| done.into_iter().min()) else {
+        return Finding::warning(
+            CHECK,
+            format!("of {count} account(s) one was not looked at to the end yet"),
+            "`billhook backfill` does it, or waits for whoever is about it",
+        );
     };
-    let age = oldest.done_at.map_or(Duration::MAX, |at| now.since(at));
-    let mark = oldest.progress.mark.unwrap_or_default();
+    let age = now.since(oldest);
+    let mark = records.iter().filter_map(|one| one.progress.mark).min();
+    let mark = mark.map_or_else(String::new, |mark| format!("; all up to {mark} are here"));
+    // No event was ever listed of an account that was not connected any more when it was first looked at.
+    let uncovered: Vec<_> = records
+        .iter()
+        .filter(|one| one.progress.mark.is_none())
+        .map(|one| one.account.as_str())
+        .collect();
+    let but = uncovered.first().map_or_else(String::new, |account| {
+        let others = if uncovered.len() > 1 { ", …" } else { "" };
+        format!(
+            ", but for {} account(s) that no look could cover: {account}{others}",
+            uncovered.len()
+        )
+    });
     let found = format!(
-        "looked for {} h ago in {} account(s); all up to {mark} are here",
-        age.as_secs() / 3600,
-        records.len()
+        "looked for {} h ago in {count} account(s){mark}{but}",
+        age.as_secs() / 3600
     );
     if age > FORGOTTEN {
         Finding::warning(
@@ -244,6 +272,8 @@ fn missed_events(now: Timestamp, key_mode: Option<bool>, all: &[BackfillRecord])
             found,
             "run `billhook backfill`: Stripe lists events for 30 days only",
         )
+    } else if !uncovered.is_empty() {
+        Finding::warning(CHECK, found, "`billhook backfill` says why")
     } else {
         Finding::ok(CHECK, found)
     }

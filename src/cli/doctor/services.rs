@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{AppConfig, EmailConfig, RedisConfig, ServiceUrl, StripeConfig};
 use crate::hints::{RedisUnusable, try_out};
 use crate::outbox::SmtpMailer;
-use crate::stripe::api::{Scope, StripeApi};
+use crate::stripe::api::{ApiError, Scope, StripeApi};
 use crate::telemetry::in_one_line;
 
 /// The way mails leave: connect, TLS and login, and no mail; or the folder for files.
@@ -96,6 +96,7 @@ pub(super) async fn stripe(config: &StripeConfig, limit: Duration) -> Finding {
     const CHECK: &str = "Stripe API";
     const NEXT: &str =
         "set STRIPE_SECRET_KEY to a key that may read events; without one nothing else is worse";
+    const ELSEWHERE: &str = "check `stripe.api_base`, and what stands between";
     let config = StripeConfig {
         api_deadline: limit,
         ..config.clone()
@@ -116,6 +117,15 @@ pub(super) async fn stripe(config: &StripeConfig, limit: Duration) -> Finding {
             in_one_line(&error),
             "check the way to Stripe; missed events are looked for when it answers",
         ),
+        Err(ApiError::Gone) => {
+            Finding::failed(CHECK, "what answers has no /v1/events (404)", ELSEWHERE)
+        }
+        Err(
+            error @ (ApiError::Redirected { .. }
+            | ApiError::NotJson(_)
+            | ApiError::NotAList { .. }
+            | ApiError::TooLarge),
+        ) => Finding::failed(CHECK, in_one_line(&error), ELSEWHERE),
         Err(error) => Finding::failed(CHECK, in_one_line(&error), NEXT),
     }
 }

@@ -181,3 +181,27 @@ async fn who_was_not_looked_at_for_longest_comes_first() {
     let over = before.filter(|(_, is_over)| *is_over).count();
     assert!(over >= 3, "{steps:?}");
 }
+
+#[tokio::test]
+async fn an_account_that_nobody_looks_at_any_more_has_no_age() {
+    let metrics = billhook::telemetry::metrics().unwrap();
+    let scene = Scene::with(&[("BILLHOOK__STRIPE__ACCOUNTS", "acct_now")]).await;
+    for account in ["acct_before", "acct_now"] {
+        let store = scene.app.store();
+        let always = Timestamp(i64::MAX);
+        let claim =
+            store.claim_backfill(account, true, always, Duration::from_hours(1), "somebody");
+        let BackfillClaim::Claimed(claimed) = claim.await.unwrap() else {
+            panic!("nobody has it")
+        };
+        store.end_backfill(&claimed, None).await.unwrap();
+    }
+    scene.pass(Duration::from_hours(45 * 24));
+    let report = scene.look(Look::default()).await;
+    assert_eq!(shown(&report), ["self done", "acct_now done"]);
+    let shown = metrics.render();
+    assert!(
+        shown.contains("billhook_backfill_age_seconds{mode=\"live\"} 0\n"),
+        "{shown}"
+    );
+}

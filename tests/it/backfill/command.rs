@@ -136,6 +136,7 @@ async fn exit_codes_say_whose_turn_it_is() {
             "`soon` is no duration: write a whole number and a unit",
         ),
         ("3x", "`3x` is no duration: write a whole number and a unit"),
+        ("1000000d", "`1000000d` is too long: write 36500d or less"),
         ("-3d", "it always looks back: write 3d"),
     ] {
         let (code, _, error) = run(&place, &["backfill", "--since", since]).await;
