@@ -32,11 +32,12 @@ pub(super) enum Outbox {
         /// The message
         id: String,
     },
-    /// Say what became of a message whose fate nobody knows
+    /// Say what became of a message whose fate nobody knows, or send a notice again
     Resolve {
         /// The message
         id: String,
-        /// `sent`: it went out, nothing more is done. `resend`: it goes again, and may so arrive twice
+        /// `sent`: it went out, nothing more is done. `resend`: it goes again, and may so arrive twice; also for
+        /// a notice to sales or finance that is failed or expired
         resolution: Word,
     },
 }
@@ -140,7 +141,7 @@ fn missing(id: &str) -> Failure {
 
 fn not_unknown(id: &str, status: &str) -> Failure {
     Failure::No(format!(
-        "`{id}` is {status}, and only an unknown message can be resolved; see `billhook outbox show {id}`"
+        "`{id}` is {status}, and only an unknown message can be resolved, or a failed or expired notice to sales or finance sent again; see `billhook outbox show {id}`"
     ))
 }
 

@@ -19,6 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait that another side may ask for.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
+/// How a reason goes on where the webhook and not the notice is refused; `doctor` counts what waits for it.
+const REFUSED: &str = ": is its address still right?";
+
 /// Hands notices over to where the business reads them.
 #[async_trait]
 pub trait Notifier: Send + Sync {
@@ -89,20 +92,32 @@ impl Notifier for ChatWebhook {
                 receipt: format!("http {}", status.as_u16()),
             });
         }
-        let reason = format!("the chat webhook answered {}", status.as_u16());
-        if status.is_server_error()
-            || matches!(
-                status,
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-            )
-        {
-            return Err(SendError::Transient {
-                reason,
-                retry_after: retry_after(response.headers(), MAX_RETRY_AFTER),
-            });
+        let mut reason = format!("the chat webhook answered {}", status.as_u16());
+        // Only these two speak of the notice. All else is about the webhook, which somebody may put right.
+        if matches!(
+            status,
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE
+        ) {
+            return Err(SendError::rejected(reason));
         }
-        Err(SendError::rejected(reason))
+        if is_refusal(status) {
+            reason.push_str(REFUSED);
+        }
+        Err(SendError::Transient {
+            reason,
+            retry_after: retry_after(response.headers(), MAX_RETRY_AFTER),
+        })
     }
+}
+
+/// Whether waiting alone will hardly help: the webhook is gone, moved, or wants another secret.
+fn is_refusal(status: StatusCode) -> bool {
+    let passes = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_EARLY,
+    ];
+    !status.is_server_error() && !passes.contains(&status)
 }
 
 /// What happened to a request to `whom`, in our words: the library's contain the address.
@@ -177,14 +192,30 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_told_apart() {
-        for status in [408, 429, 500, 503] {
+        for status in [408, 425, 429, 500, 503] {
             let error = outcome(status).await.unwrap_err();
             assert!(
                 matches!(error, SendError::Transient { .. }),
                 "{status}: {error}"
             );
+            assert_eq!(
+                error.to_string(),
+                format!("the chat webhook answered {status}")
+            );
         }
-        for status in [302, 307, 400, 403, 404, 410] {
+        // The address may be put right while the notice waits.
+        for status in [302, 307, 401, 403, 404, 410, 422] {
+            let error = outcome(status).await.unwrap_err();
+            assert!(
+                matches!(error, SendError::Transient { .. }),
+                "{status}: {error}"
+            );
+            assert_eq!(
+                error.to_string(),
+                format!("the chat webhook answered {status}: is its address still right?")
+            );
+        }
+        for status in [400, 413] {
             let error = outcome(status).await.unwrap_err();
             assert!(
                 matches!(error, SendError::Rejected { .. }),
@@ -207,7 +238,7 @@ mod tests {
             .notify("e", &json!({}))
             .await
             .unwrap_err();
-        assert!(matches!(error, SendError::Rejected { .. }));
+        assert!(matches!(error, SendError::Transient { .. }));
         assert!(seen.lock().unwrap().is_empty());
     }
 

@@ -1,7 +1,9 @@
 //! What a person wants to know of a database before relying on it. Only looks: nothing it does outlasts it.
 
+use std::time::Duration;
+
 use super::backfill::BackfillRecord;
-use super::database::{args, statements};
+use super::database::{Arg, Sql, args, statements};
 use super::error::StoreError;
 use super::sql_store::SqlStore;
 use crate::clock::Timestamp;
@@ -22,6 +24,26 @@ statements! {
         AND m.channel || '' = 'app' AND NOT EXISTS (SELECT 1 FROM messages n WHERE n.channel = 'app' AND n.account = m.account AND n.livemode = m.livemode AND n.object = m.object \
             AND n.version >= m.version AND n.id <> m.id)";
     NO_CHANNEL: "SELECT count(*) AS n FROM messages WHERE status = 'pending' AND reason LIKE 'no_channel%'";
+    /// Which of the business's own people were not told of something lately.
+    UNSENT: "SELECT channel, status, count(*) AS n FROM messages WHERE status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied') AND status IN ('failed', 'expired') \
+        AND channel IN ('sales', 'finance') AND created_at > $1 GROUP BY channel, status ORDER BY channel, status";
+    /// Of each there are few: what waits, and was refused by the webhook itself.
+    REFUSED: "SELECT channel, status, count(*) AS n FROM messages WHERE status IN ('pending', 'sending') AND status = 'pending' AND channel IN ('sales', 'finance') AND not_before > 0 \
+        AND reason LIKE 'the chat webhook answered %: is its address still right?' GROUP BY channel, status ORDER BY channel, status";
+}
+
+/// Who was not told something that is older will hardly want to be told now.
+const LATELY: Duration = Duration::from_hours(30 * 24);
+
+/// Notices to the business's own people that are in one status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsentNotices {
+    /// `sales` or `finance`.
+    pub channel: String,
+    /// `failed`, `expired`; or `pending`, where the webhook refuses them and they are tried again.
+    pub status: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// What was found in a database that has the schema of this program and takes writes.
@@ -37,8 +59,10 @@ pub struct Examination {
     pub dead: u64,
     /// Messages of which nobody knows whether they were sent.
     pub unknown: u64,
-    /// Notices that have nowhere to go.
+    /// UnsentNotices that have nowhere to go.
     pub no_channel: u64,
+    /// Notices that were not sent within the last 30 days, and those that a webhook refuses.
+    pub unsent_notices: Vec<UnsentNotices>,
     /// What the application was not told in time or refused, and has not been told since.
     pub untold: u64,
     /// How far the events of every account are complete.
@@ -80,6 +104,9 @@ impl SqlStore {
             let counted = counted.map_or(Ok(0), |row| row.int("n"))?;
             *count = u64::try_from(counted).unwrap_or(0);
         }
+        let lately = self.clock.now().minus(LATELY);
+        let mut unsent_notices = self.count_notices(&UNSENT, args![lately]).await?;
+        unsent_notices.extend(self.count_notices(&REFUSED, args![]).await?);
         let [dead, unknown, no_channel, untold] = counts;
         Ok(Examination {
             version: version.text("version")?,
@@ -88,11 +115,29 @@ impl SqlStore {
             dead,
             unknown,
             no_channel,
+            unsent_notices,
             untold,
             backfills: self.list_backfills().await?,
             given_up: self.open_questions().await?.remove("given_up").unwrap_or(0),
             denied: self.denials().await?,
         })
+    }
+
+    async fn count_notices(
+        &self,
+        sql: &Sql,
+        asked: &[Arg<'_>],
+    ) -> Result<Vec<UnsentNotices>, StoreError> {
+        let rows = self.db.rows(sql, asked).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UnsentNotices {
+                    channel: row.text("channel")?,
+                    status: row.text("status")?,
+                    count: u64::try_from(row.int("n")?).unwrap_or(0),
+                })
+            })
+            .collect()
     }
 }
 

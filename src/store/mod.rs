@@ -39,7 +39,7 @@ use async_trait::async_trait;
 
 pub use backfill::{BackfillClaim, BackfillRecord, ClaimedBackfill, Gap, Holder, Place, Progress};
 pub use error::StoreError;
-pub use examination::Examination;
+pub use examination::{Examination, UnsentNotices};
 pub use fetches::{ClaimedFetch, FetchEnd, FetchRecord, Reach, Reason};
 pub use notices::{Line, Notices};
 pub use observe::{Observation, Observed};
@@ -183,7 +183,8 @@ pub trait Store: Send + Sync {
         message: &ClaimedMessage,
         outcome: &SendOutcome,
     ) -> Result<(), StoreError>;
-    /// Ends the doubt about a message that nobody knows the fate of, as a person decided.
+    /// Ends the doubt about a message that nobody knows the fate of, as a person decided; or has a notice to the
+    /// business's own people, which failed or expired, sent again.
     async fn resolve_message(
         &self,
         id: &str,

@@ -48,8 +48,10 @@ statements! {
     EFFECT: "UPDATE effects SET status = $2 WHERE effect_key = $1";
     /// The epoch moves on, too: a sender that reports late what it did not know must not undo what a person decided.
     RESOLVE_SENT: "UPDATE messages SET status = 'sent', reason = $2, sent_at = tried_at, epoch = epoch + 1 WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
+    /// What did not reach the business's own people may go again, too: no customer is written to, and the application is
+    /// told again by a command of its own.
     RESOLVE_RESEND: "UPDATE messages SET status = 'pending', reason = $2, not_before = $3, expires_at = $4, lease_until = 0, epoch = epoch + 1 \
-        WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
+        WHERE id = $1 AND (status = 'unknown' OR (status IN ('failed', 'expired') AND channel IN ('sales', 'finance'))) RETURNING effect_key";
     STATUS: "SELECT status FROM messages WHERE id = $1";
 }
 

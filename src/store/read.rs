@@ -29,6 +29,9 @@ statements! {
     MESSAGE: "SELECT * FROM messages WHERE id = $1";
     MESSAGES_OF_OCCURRENCE: "SELECT * FROM messages WHERE run IN (SELECT id FROM runs WHERE occurrence = $1) ORDER BY created_at, id";
     OBJECT: "SELECT * FROM objects WHERE kind = $1 AND id = $2 ORDER BY account, livemode";
+    /// A customer whose own object has not come, and who has access by a subscription that has.
+    KNOWN_BY_ACCESS: "SELECT a.* FROM objects a WHERE a.kind = 'access' AND a.id = $1 AND NOT EXISTS (SELECT 1 FROM objects c \
+        WHERE c.account = a.account AND c.livemode = a.livemode AND c.kind = 'customer' AND c.id = a.id) ORDER BY a.account, a.livemode";
     /// An order's own id is one of its aliases, too: what is an id in one account may be an alias in another.
     ORDER_BY_ALIAS: "SELECT o.* FROM order_aliases a JOIN objects o ON o.account = a.account AND o.livemode = a.livemode AND o.kind = 'order' AND o.id = a.order_id \
         WHERE a.alias = $1 ORDER BY o.account, o.livemode";
@@ -173,6 +176,20 @@ impl SqlStore {
         let mut objects = Vec::with_capacity(rows.len());
         for row in &rows {
             objects.push(self.object_row(row).await?);
+        }
+        if kind == "customer" {
+            for row in self.db.rows(&KNOWN_BY_ACCESS, args![id]).await? {
+                objects.push(ObjectRow {
+                    account: row.text("account")?,
+                    livemode: row.flag("livemode")?,
+                    kind: kind.to_owned(),
+                    id: row.text("id")?,
+                    data: json!({}),
+                    version: 0,
+                    tie: false,
+                    beside: row.json("data")?,
+                });
+            }
         }
         Ok(objects)
     }

@@ -355,13 +355,13 @@ pub enum SendOutcome {
     },
 }
 
-/// What a person says became of a message that nobody knows the fate of.
+/// What a person says became of a message that nobody knows the fate of, or decides about a notice that did not arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// It went out.
     Sent,
-    /// It did not, or may go twice: send it again.
+    /// It did not, or may go twice: send it again. Also of a notice to sales or finance that failed or expired.
     Resend,
 }
 

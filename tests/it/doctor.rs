@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use billhook::clock::{Clock as _, SystemClock};
 use insta::assert_snapshot;
+use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use tokio::net::TcpListener;
@@ -111,6 +112,7 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      dead events: none > -
     ok      unknown messages: none > -
     ok      notices without a way: none > -
+    ok      notices not sent: none > -
     ok      given up at Stripe: none > -
     off     missed events: nobody has looked for any yet > -
     ok      disk: [n] MiB free > -
@@ -386,4 +388,62 @@ async fn the_name_that_the_keys_own_account_had_before_is_not_looked_at() {
         place.set("BILLHOOK__STRIPE__ENDPOINTS__OWN__ACCOUNT", OWN_ACCOUNT);
         place.set("BILLHOOK__STRIPE__ENDPOINTS__OWN__SECRETS", "whsec_b3du");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notices_that_a_webhook_refuses_are_named_and_can_be_sent_again() {
+    let chat = ChatServer::start().await;
+    let mut place = Place::sqlite();
+    place.set("FINANCE_WEBHOOK_URL", chat.url());
+    chat.answers(Some(StatusCode::NOT_FOUND));
+    let process = place.serve().await;
+    let payout = serde_json::json!({
+        "id": "po_1", "object": "payout", "amount": 4900, "currency": "eur", "status": "failed", "failure_code": "account_closed",
+        "arrival_date": SystemClock.now().seconds(), "created": SystemClock.now().seconds() - 10,
+    });
+    let event = fresh_event("evt_payout", "payout.failed", &payout);
+    process.deliver(&event).await;
+    // Not the notice is wrong, but where it goes.
+    process
+        .wait_until("it was tried again", async |process| {
+            let pending = process.all("/outbox?channel=finance&status=pending").await;
+            pending
+                .iter()
+                .any(|notice| notice["attempts"].as_u64() > Some(1))
+        })
+        .await;
+    let wait = async |status: &str| {
+        let path = format!("/outbox?channel=finance&status={status}");
+        process
+            .wait_until("the notice got there", async |process| {
+                process.all(&path).await.len() == 1
+            })
+            .await;
+        process.all(&path).await.remove(0)
+    };
+    let waits = wait("pending").await;
+    assert_eq!(
+        waits["reason"],
+        "the chat webhook answered 404: is its address still right?"
+    );
+    let (_, told) = rows(&place).await;
+    let says = "warning notices not sent: 1 to finance refused, and tried again > \
+        `billhook outbox list --channel finance --status pending` says why (an address that is no longer right, perhaps)";
+    assert!(told.contains(says), "{told}");
+
+    chat.answers(Some(StatusCode::BAD_REQUEST));
+    let failed = wait("failed").await;
+    let (_, told) = rows(&place).await;
+    let says = "warning notices not sent: 1 to finance failed > `billhook outbox list --channel finance --status failed` \
+        says why (an address that is no longer right, perhaps); then `billhook outbox resolve ID resend`";
+    assert!(told.contains(says), "{told}");
+
+    chat.answers(None);
+    let id = failed["id"].as_str().unwrap();
+    let command = place.command(&["outbox", "resolve", id, "resend"]);
+    let (code, told) = place.run(command).await;
+    assert_eq!(code, Some(0), "{told}");
+    wait("sent").await;
+    let (_, told) = rows(&place).await;
+    assert!(told.contains("ok      notices not sent: none"), "{told}");
 }

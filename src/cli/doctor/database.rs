@@ -12,7 +12,7 @@ use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::ids::TimeSortedIds;
-use crate::store::{BackfillRecord, Examination, SqlStore, Store as _, StoreError};
+use crate::store::{BackfillRecord, Examination, SqlStore, Store as _, StoreError, UnsentNotices};
 use crate::stripe::api::StripeApi;
 use crate::telemetry::in_one_line;
 
@@ -129,6 +129,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         dead,
         unknown,
         no_channel,
+        unsent_notices,
         untold,
         backfills,
         given_up,
@@ -186,6 +187,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
             *no_channel,
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
         ),
+        unsent(unsent_notices),
         waiting(
             "given up at Stripe",
             *given_up,
@@ -277,6 +279,38 @@ fn missed_events(now: Timestamp, key_mode: Option<bool>, all: &[BackfillRecord])
     } else {
         Finding::ok(CHECK, found)
     }
+}
+
+/// What sales and finance were not told in the last 30 days, or are not told while their webhook refuses it.
+fn unsent(notices: &[UnsentNotices]) -> Finding {
+    const CHECK: &str = "notices not sent";
+    let mut found = Vec::new();
+    let mut next = Vec::new();
+    let mut resend = "";
+    for UnsentNotices {
+        channel,
+        status,
+        count,
+    } in notices
+    {
+        if status == "pending" {
+            found.push(format!("{count} to {channel} refused, and tried again"));
+        } else {
+            found.push(format!("{count} to {channel} {status}"));
+            resend = "; then `billhook outbox resolve ID resend`";
+        }
+        next.push(format!(
+            "`billhook outbox list --channel {channel} --status {status}`"
+        ));
+    }
+    if found.is_empty() {
+        return Finding::ok(CHECK, "none");
+    }
+    let next = format!(
+        "{} says why (an address that is no longer right, perhaps){resend}",
+        next.join(", ")
+    );
+    Finding::warning(CHECK, found.join(", "), &next)
 }
 
 fn waiting(check: &'static str, count: u64, next: &str) -> Finding {

@@ -85,7 +85,7 @@ fn not_unknown(id: &str, status: &str) -> Problem {
         "not-unknown",
         "Nothing to resolve",
         format!(
-            "the message is {status}, and only an unknown one can be resolved; GET /api/v1/outbox/{id} shows it"
+            "the message is {status}, and only an unknown one can be resolved, or a failed or expired notice to sales or finance sent again; GET /api/v1/outbox/{id} shows it"
         ),
     );
     problem

@@ -70,7 +70,7 @@ async fn what_is_not_unknown_is_left_alone() {
       "type": "urn:billhook:problem:not-unknown",
       "title": "Nothing to resolve",
       "status": 409,
-      "detail": "the message is sending, and only an unknown one can be resolved; GET /api/v1/outbox/msg_sending shows it",
+      "detail": "the message is sending, and only an unknown one can be resolved, or a failed or expired notice to sales or finance sent again; GET /api/v1/outbox/msg_sending shows it",
       "request_id": "[id]",
       "message_status": "sending"
     }

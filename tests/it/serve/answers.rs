@@ -1,5 +1,6 @@
 //! What a sender is answered, word for word, and what became of the odd events that are taken.
 
+use billhook::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::{customer, intent, on_both};
@@ -10,6 +11,7 @@ on_both!(
     what_cannot_be_taken_is_refused_in_these_words,
     odd_events_are_taken_and_worked_on,
     what_nobody_handles_is_kept_as_ignored,
+    access_is_answered_before_the_customer_is_known,
 );
 
 const WEBHOOK: &str = "/stripe/webhook";
@@ -162,4 +164,42 @@ async fn what_nobody_handles_is_kept_as_ignored(place: Place) {
     assert_eq!(process.arrivals("evt_topup").await, 2);
     assert_eq!(kept["payload"]["data"]["object"]["id"], "tu_1");
     assert_eq!(process.all("/runs").await.len(), 0);
+}
+
+async fn access_is_answered_before_the_customer_is_known(place: Place) {
+    let process = place.serve().await;
+    let subscription = json!({
+        "id": "sub_1", "object": "subscription", "customer": "cus_only", "status": "active",
+        "created": SystemClock.now().seconds() - 100,
+    });
+    let event = fresh_event("evt_sub", "customer.subscription.updated", &subscription);
+    process.deliver(&event).await;
+    process.event_when("evt_sub", "done").await;
+    assert!(process.get("/customers/cus_none").await.is_none());
+    let alone = process.get("/customers/cus_only").await.unwrap();
+    assert_eq!(alone["access"]["granted"], true, "{alone}");
+    assert_eq!(
+        (&alone["email"], &alone["name"], &alone["deleted"]),
+        (&Value::Null, &Value::Null, &json!(false))
+    );
+    let account = alone["account"].as_str().unwrap();
+    let of = async |account: &str, livemode: bool| {
+        let path = format!("/customers/cus_only?account={account}&livemode={livemode}");
+        process.get(&path).await
+    };
+    let livemode = alone["livemode"].as_bool().unwrap();
+    assert_eq!(of(account, livemode).await, Some(alone.clone()));
+    assert_eq!(of(account, !livemode).await, None);
+    assert_eq!(of("acct_other", livemode).await, None);
+
+    // Once it is known it looks the same, with what is known.
+    let event = fresh_event("evt_cus", "customer.created", &customer("cus_only"));
+    process.deliver(&event).await;
+    process.event_when("evt_cus", "done").await;
+    let known = process.get("/customers/cus_only").await.unwrap();
+    assert_eq!(known["email"], "cus_only@example.com");
+    assert_eq!(known["access"], alone["access"]);
+    let fields =
+        |row: &Value| -> Vec<String> { row.as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(fields(&known), fields(&alone));
 }

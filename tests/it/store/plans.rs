@@ -60,6 +60,16 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
     ("examination", "UNKNOWN", &["messages_unsent"]),
     (
         "examination",
+        "UNSENT",
+        &["messages_of_channel", "messages_unsent"],
+    ),
+    (
+        "examination",
+        "REFUSED",
+        &["messages_due", "messages_expiring"],
+    ),
+    (
+        "examination",
         "NO_CHANNEL",
         &["messages_expiring", "messages_due"],
     ),

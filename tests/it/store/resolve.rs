@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use billhook::store::{
-    ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome, Store, StoreError,
+    ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome, Store, StoreError, UnsentNotices,
 };
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
@@ -18,6 +18,8 @@ on_both!(
     of_two_who_resolve_at_once_one_wins,
     a_late_report_does_not_undo_it,
     only_what_is_unknown_is_resolved,
+    a_notice_that_did_not_arrive_is_sent_again,
+    a_mail_that_did_not_arrive_is_left_alone,
 );
 
 /// What became of the effect behind the message.
@@ -163,4 +165,70 @@ async fn only_what_is_unknown_is_resolved(bench: Bench) {
     let refused = bench.store.resolve_message(&id, Resolution::Sent).await;
     assert_eq!(refused.unwrap(), Resolved::NotUnknown("sending".to_owned()));
     assert_eq!(effect(&bench).await, "intended");
+}
+
+/// A message that is over and was not sent: refused for good, or too old.
+async fn ended(bench: &Bench, wanted: &Wanted<'_>, status: &str) -> String {
+    queue(bench, wanted).await;
+    if status == "expired" {
+        bench.clock.advance(policy().expire * 2);
+        assert!(claim(&bench.store).await.is_empty());
+    } else {
+        let claimed = claim(&bench.store).await.remove(0);
+        bench.store.begin_sending(&claimed, LONG).await.unwrap();
+        let reason = "the chat webhook answered 400".to_owned();
+        let outcome = SendOutcome::Failed { reason };
+        let settled = bench.store.settle_message(&claimed, &outcome).await;
+        settled.unwrap();
+    }
+    let shown = shown(&bench.store, wanted.intent).await;
+    assert_eq!(shown.status, status);
+    shown.id
+}
+
+async fn a_notice_that_did_not_arrive_is_sent_again(bench: Bench) {
+    for (intent, status) in [("pi_1", "failed"), ("pi_2", "expired")] {
+        let id = ended(&bench, &Wanted::notice("cus_1", intent), status).await;
+        let unsent = bench.store.examine().await.unwrap().unsent_notices;
+        let expected = UnsentNotices {
+            channel: "sales".to_owned(),
+            status: status.to_owned(),
+            count: 1,
+        };
+        assert_eq!(unsent, [expected]);
+        let refused = bench.store.resolve_message(&id, Resolution::Sent).await;
+        assert_eq!(refused.unwrap(), Resolved::NotUnknown(status.to_owned()));
+        if status == "expired" {
+            // What is older than a month is history, and may still be sent.
+            bench.clock.advance(Duration::from_hours(31 * 24));
+            let unsent = bench.store.examine().await.unwrap().unsent_notices;
+            assert!(unsent.is_empty(), "{unsent:?}");
+        }
+
+        let resolved = bench.store.resolve_message(&id, Resolution::Resend);
+        assert_eq!(resolved.await.unwrap(), Resolved::Done);
+        let pending = shown(&bench.store, intent).await;
+        assert_eq!(pending.not_before, Some(bench.now().iso()));
+        let expires = bench.now().plus(policy().expire).iso();
+        assert_eq!(pending.expires_at, Some(expires));
+        assert_eq!(go(&bench.store).await, 1);
+        assert_eq!(shown(&bench.store, intent).await.status, "sent");
+        let unsent = bench.store.examine().await.unwrap().unsent_notices;
+        assert!(unsent.is_empty(), "{unsent:?}");
+    }
+    assert_eq!(effect(&bench).await, "done");
+}
+
+async fn a_mail_that_did_not_arrive_is_left_alone(bench: Bench) {
+    for (intent, status) in [("pi_1", "failed"), ("pi_2", "expired")] {
+        let mail = Wanted::failure("cus_1", intent, "ada@example.com");
+        let id = ended(&bench, &mail, status).await;
+        for resolution in [Resolution::Sent, Resolution::Resend] {
+            let refused = bench.store.resolve_message(&id, resolution).await;
+            assert_eq!(refused.unwrap(), Resolved::NotUnknown(status.to_owned()));
+        }
+        assert_eq!(shown(&bench.store, intent).await.status, status);
+    }
+    let unsent = bench.store.examine().await.unwrap().unsent_notices;
+    assert!(unsent.is_empty(), "{unsent:?}");
 }
