@@ -84,7 +84,8 @@ pub fn project(snapshots: &[Snapshot]) -> Projection {
     let mut projection = Projection::default();
     let mut past_due_since = None;
     for group in ranked.chunk_by(|(a, _), (b, _)| a == b) {
-        for snapshot in chain(group.iter().map(|(_, s)| *s).collect(), &mut projection) {
+        let group: Vec<&Snapshot> = group.iter().map(|(_, s)| *s).collect();
+        for snapshot in chain(&group, &mut projection) {
             for (field, value) in snapshot.fields.iter() {
                 projection.row.insert(field, value.clone());
                 projection
@@ -168,68 +169,85 @@ impl Rank {
 /// Orders snapshots that nothing else tells apart by following `previous_attributes` from the row so far.
 ///
 /// Where the chain breaks off, the events are asked about each other. Where that does not help, the event id decides and the
-/// row is marked as a tie, unless the events agree.
-fn chain<'a>(mut rest: Vec<&'a Snapshot>, projection: &mut Projection) -> Vec<&'a Snapshot> {
-    let mut ordered: Vec<&Snapshot> = Vec::with_capacity(rest.len());
+/// row is marked as a tie, unless the events agree. The bodies of one event, which stand together, are one step.
+fn chain<'a>(group: &[&'a Snapshot], projection: &mut Projection) -> Vec<&'a Snapshot> {
+    let mut rest: Vec<Step<'_, 'a>> = group.chunk_by(|a, b| a.event == b.event).collect();
+    let mut ordered: Vec<&Snapshot> = Vec::with_capacity(group.len());
     let mut row = projection.row.clone();
     // A row of which nothing is known yet is in no state that could be followed.
     while rest.len() > 1 && !row.is_empty() {
         let next: Vec<usize> = rest
             .iter()
             .enumerate()
-            .filter(|(_, s)| !s.previous.is_empty() && follows(&row, &s.previous))
+            .filter(|(_, step)| goes_on_from(&row, step))
             .map(|(at, _)| at)
             .collect();
         let [only] = next.as_slice() else { break };
-        let snapshot = rest.remove(*only);
-        for (field, value) in snapshot.fields.iter() {
+        let step = rest.remove(*only);
+        for (field, value) in step.iter().flat_map(|snapshot| snapshot.fields.iter()) {
             row.insert(field, value.clone());
         }
-        ordered.push(snapshot);
+        ordered.extend(step);
     }
     // Where a later second settles everything, an earlier tie is forgotten.
-    projection.tie = contradict(&rest);
-    if let Some(order) = projection.tie.then(|| only_order(&rest)).flatten() {
+    projection.tie = contradict(&rest.concat());
+    if let Some(order) = projection.tie.then(|| only_order(&row, &rest)).flatten() {
         projection.tie = false;
         rest = order;
     }
-    ordered.extend(rest);
+    ordered.extend(rest.concat());
     ordered
+}
+
+/// The bodies of one event, the newest version last, which speaks for it.
+type Step<'s, 'a> = &'s [&'a Snapshot];
+
+/// Whether an event can be what happened next to a row of which something is known.
+fn goes_on_from(row: &View, step: Step<'_, '_>) -> bool {
+    step.last().is_some_and(|newest| {
+        !row.is_empty() && !newest.previous.is_empty() && follows(row, &newest.previous)
+    })
 }
 
 /// More events of one object in one second are not tried in every order.
 const MOST_STEPS: usize = 6;
 
-/// The one order in which each of these can have come after the one before it; nothing where there are several, or none.
-/// The bodies of one event, which stand together, are one step.
-fn only_order<'a>(snapshots: &[&'a Snapshot]) -> Option<Vec<&'a Snapshot>> {
-    let steps: Vec<&[&Snapshot]> = snapshots.chunk_by(|a, b| a.event == b.event).collect();
+/// The one order in which each of these can have come after the one before it, and the first after the row, unless none
+/// can; nothing where there are several orders, or none.
+fn only_order<'s, 'a>(row: &View, steps: &[Step<'s, 'a>]) -> Option<Vec<Step<'s, 'a>>> {
     if steps.len() > MOST_STEPS {
         return None;
     }
+    let goes_on = steps.iter().any(|step| goes_on_from(row, step));
     let mut orders = Vec::new();
-    try_orders(&mut Vec::new(), &steps, &mut orders);
+    for (at, first) in steps.iter().enumerate() {
+        if !goes_on || goes_on_from(row, first) {
+            let mut others = steps.to_vec();
+            others.remove(at);
+            try_orders(&mut vec![*first], &others, &mut orders);
+        }
+    }
     match orders.as_slice() {
-        [only] => Some(only.concat()),
+        [only] => Some(only.clone()),
         _ => None,
     }
 }
 
 /// Goes on from `path` in every possible way, until it is known whether there is more than one.
 fn try_orders<'s, 'a>(
-    path: &mut Vec<&'s [&'a Snapshot]>,
-    left: &[&'s [&'a Snapshot]],
-    orders: &mut Vec<Vec<&'s [&'a Snapshot]>>,
+    path: &mut Vec<Step<'s, 'a>>,
+    left: &[Step<'s, 'a>],
+    orders: &mut Vec<Vec<Step<'s, 'a>>>,
 ) {
     if left.is_empty() {
         orders.push(path.clone());
     }
+    let newest = path.last().and_then(|step| step.last().copied());
     for (at, step) in left.iter().enumerate() {
-        let newest = |step: &[&'a Snapshot]| step.last().copied();
-        let fits = match (path.last().and_then(|step| newest(step)), newest(step)) {
-            (Some(before), Some(after)) => comes_after(after, before),
-            (before, _) => before.is_none(),
-        };
+        let after = step.last().copied();
+        let fits = newest
+            .zip(after)
+            .is_some_and(|(before, after)| comes_after(after, before));
         if fits && orders.len() < 2 {
             let mut others = left.to_vec();
             others.remove(at);

@@ -116,3 +116,40 @@ fn what_did_not_change_decides_too_and_where_it_does_not_it_stays_a_tie() {
     );
     assert!(row(&[there, back, silent]).1);
 }
+
+/// Also where an event comes in two shapes: they are one step.
+#[test]
+fn there_and_back_begins_at_what_an_earlier_second_said() {
+    let fields = |status: &str| json!({ "status": status, "plan": "small" });
+    let before = snapshot(
+        "evt_0",
+        "customer.subscription.updated",
+        4,
+        &fields("active"),
+        &NONE,
+    );
+    let there = update("evt_9", &fields("past_due"), &json!({"status": "active"}));
+    let back = update("evt_5", &fields("active"), &json!({"status": "past_due"}));
+    let newer = |snapshot: &Snapshot| Snapshot {
+        api_version: "2025-09-30.clover".to_owned(),
+        ..snapshot.clone()
+    };
+    let both = [before, there.clone(), back.clone()];
+    for shapes in [
+        vec![],
+        vec![newer(&there)],
+        vec![newer(&there), newer(&back)],
+    ] {
+        let (fields, tie) = row(&[&both[..], &shapes].concat());
+        assert_eq!((fields.text("status"), tie), (Some("active"), false));
+    }
+    // Two go on from the row, and only one of them leaves a way for the other and for what follows.
+    let other = update(
+        "evt_1",
+        &json!({"status": "active", "plan": "large"}),
+        &json!({"plan": "small"}),
+    );
+    let (fields, tie) = row(&[&both[..], &[other]].concat());
+    let shown = (fields.text("status"), fields.text("plan"));
+    assert_eq!((shown, tie), ((Some("active"), Some("large")), false));
+}
