@@ -194,8 +194,6 @@ impl Backfill {
             object,
             date,
             api_version: page.version.clone(),
-            // The walk before took in every event that Stripe lists, and of the gap none will ever come.
-            unless_known: true,
         });
         let observed: Vec<Observed> = stream::iter(observations)
             .map(|observation| async move { self.store.observe(&observation).await })
