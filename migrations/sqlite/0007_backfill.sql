@@ -12,9 +12,8 @@ CREATE TABLE backfills (
     gap_to INTEGER NOT NULL DEFAULT 0,
     -- The lists of objects that were looked up since, as a JSON list of words.
     reconciled TEXT,
-    -- The list that is being looked up, and the last object of it that was taken in.
-    place_list TEXT,
-    place_id TEXT,
+    -- How far others were looked up, as a JSON object: by list, the last object of it that was taken in.
+    places TEXT,
     -- Who has it while `lease_until` lasts, for people.
     held_by TEXT,
     -- Why the last walk did not come to its end.

@@ -53,15 +53,20 @@ impl Backfill {
         let mut remarks = Vec::new();
         let mut unlisted = None;
         // Where no connected account ever told anything, nobody wants to hear of them: an endpoint of the key's account
-        // alone is told nothing of the others, and their customers must not be written to.
-        if !are_named && !others.is_empty() {
+        // alone is told nothing of the others, and their customers must not be written to. What came through an endpoint
+        // that belongs to one account says nothing of those that are connected to the key's.
+        let of_endpoints = &self.plan.endpoint_accounts;
+        let hears_of_connected = others.iter().any(|known| !of_endpoints.contains(known));
+        if !are_named && hears_of_connected {
             match self.connected(&mut others, stop).await {
                 Ok(()) => {}
                 Err(error) => {
-                    remarks.push(format!(
+                    let remark = format!(
                         "an account that was connected while nobody listened is not found, unless it stands in `stripe.accounts`: {error}"
-                    ));
-                    if !matches!(&error, BackfillError::Stripe(error) if !error.is_passing()) {
+                    );
+                    tracing::warn!("{remark}");
+                    remarks.push(remark);
+                    if error.is_passing() {
                         unlisted = Some(error);
                     }
                 }

@@ -113,6 +113,15 @@ pub enum BackfillError {
 }
 
 impl BackfillError {
+    /// Whether the same may well work later.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Mode => false,
+            Self::Stripe(error) => error.is_passing(),
+            Self::Store(_) | Self::Inbox(_) | Self::Stopped => true,
+        }
+    }
+
     /// Whether waiting is of no use: somebody has to change the key, or where it is sent.
     pub fn is_configuration(&self) -> bool {
         matches!(

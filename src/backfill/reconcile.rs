@@ -10,9 +10,9 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use metrics::counter;
 
 use super::report::{Round, Stage};
-use super::walk::{MOST_RESTARTS, listed};
+use super::walk::{Restarts, listed};
 use super::{Backfill, BackfillError};
-use crate::store::{ClaimedBackfill, Observation, Observed, Place, Progress};
+use crate::store::{ClaimedBackfill, Observation, Observed, Progress};
 use crate::stripe::api::{ApiError, Page, Scope};
 use crate::stripe::view::Family;
 
@@ -76,7 +76,7 @@ impl Backfill {
             }
             match self.look_up(list, claimed, progress, round).await {
                 Ok(()) => {}
-                // What one list lacks is no reason to leave the others out.
+                // What one list lacks is no reason to leave the others out. Its place is kept beside theirs.
                 Err(BackfillError::Stripe(
                     error @ (ApiError::Denied { .. }
                     | ApiError::Refused { .. }
@@ -89,7 +89,7 @@ impl Backfill {
             }
             if let Some(gap) = &mut progress.gap {
                 gap.reconciled.insert(list.path.to_owned());
-                gap.place = None;
+                gap.places.remove(list.path);
             }
             self.advance(claimed, progress).await?;
         }
@@ -116,18 +116,14 @@ impl Backfill {
         progress: &mut Progress,
         round: &mut Round<'_>,
     ) -> Result<(), BackfillError> {
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         loop {
             match self.read_list(list, claimed, progress, round).await {
                 // The object that the next page begins behind was deleted.
-                Err(BackfillError::Stripe(error))
-                    if error.is_lost_cursor() && restarts < MOST_RESTARTS =>
-                {
-                    restarts += 1;
+                Err(error) if restarts.follow(&error) => {
                     if let Some(gap) = &mut progress.gap {
-                        gap.place = None;
+                        gap.places.remove(list.path);
                     }
-                    counter!("billhook_backfill_lost_cursors_total").increment(1);
                     let (account, path) = (&claimed.account, list.path);
                     tracing::warn!(
                         account,
@@ -156,8 +152,7 @@ impl Backfill {
         let since = list
             .changes_for
             .map(|before| gap.from.minus(before).seconds().max(0).to_string());
-        let place = gap.place.as_ref().filter(|place| place.list == list.path);
-        let place = place.map(|place| place.id.clone());
+        let place = gap.places.get(list.path).cloned();
         let mut query = list.filter.to_vec();
         query.extend(since.as_deref().map(|since| ("created[gte]", since)));
         let connected = round.account.connected.clone();
@@ -169,10 +164,7 @@ impl Backfill {
             round.tell(Stage::LooksUp(list.path));
             // Behind the last page the list itself is noted as looked up.
             if let (Some(gap), Some(id)) = (&mut progress.gap, pages.cursor()) {
-                gap.place = Some(Place {
-                    list: list.path.to_owned(),
-                    id: id.to_owned(),
-                });
+                gap.places.insert(list.path.to_owned(), id.to_owned());
             }
             self.advance(claimed, progress).await?;
         }
@@ -194,8 +186,6 @@ impl Backfill {
             object,
             date,
             api_version: page.version.clone(),
-            // The walk before took in every event that Stripe lists, and of the gap none will ever come.
-            unless_known: true,
         });
         let observed: Vec<Observed> = stream::iter(observations)
             .map(|observation| async move { self.store.observe(&observation).await })

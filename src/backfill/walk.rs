@@ -15,7 +15,24 @@ use crate::stripe::api::{ApiError, Page, Scope};
 /// Where Stripe lists events.
 const EVENTS: &str = "/v1/events";
 /// How often a slice, or a list, is begun anew because Stripe lost its place in it.
-pub(super) const MOST_RESTARTS: usize = 3;
+const MOST_RESTARTS: usize = 3;
+
+/// How often one was.
+#[derive(Default)]
+pub(super) struct Restarts(usize);
+
+impl Restarts {
+    /// Whether what failed so is begun anew once more.
+    pub(super) fn follow(&mut self, error: &BackfillError) -> bool {
+        let is_lost = matches!(error, BackfillError::Stripe(error) if error.is_lost_cursor());
+        if !is_lost || self.0 >= MOST_RESTARTS {
+            return false;
+        }
+        self.0 += 1;
+        counter!("billhook_backfill_lost_cursors_total").increment(1);
+        true
+    }
+}
 
 /// Where a walk begins, and what follows from that.
 #[derive(Debug, PartialEq, Eq)]
@@ -139,15 +156,11 @@ impl Backfill {
         progress: &Progress,
         round: &mut Round<'_>,
     ) -> Result<Read, BackfillError> {
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         loop {
             match self.try_slice(slice, claimed, progress, round).await {
                 // The event that the next page begins behind is not listed any more. The time still is.
-                Err(BackfillError::Stripe(error))
-                    if error.is_lost_cursor() && restarts < MOST_RESTARTS =>
-                {
-                    restarts += 1;
-                    counter!("billhook_backfill_lost_cursors_total").increment(1);
+                Err(error) if restarts.follow(&error) => {
                     tracing::warn!(account = round.account.name, from = %slice.from, "Stripe does not know a cursor any more; the slice begins anew by time");
                 }
                 other => return other,
@@ -222,12 +235,12 @@ fn widened(known: Option<&Gap>, from: Timestamp, to: Timestamp) -> Gap {
         from,
         to,
         reconciled: std::collections::BTreeSet::default(),
-        place: None,
+        places: std::collections::BTreeMap::default(),
     };
     let Some(known) = known else { return gap };
     // Objects are looked up after a walk that began at the gap's end, when that was about to leave Stripe's list. So they
     // show whatever happened until it did, and whoever asks again so soon goes on instead of beginning anew.
-    let has_begun = !known.reconciled.is_empty() || known.place.is_some();
+    let has_begun = !known.reconciled.is_empty() || !known.places.is_empty();
     if has_begun && from >= known.from && to <= known.to.plus(LISTED) {
         return known.clone();
     }
@@ -247,6 +260,8 @@ pub(super) async fn listed(
 ) -> Result<Option<Page>, BackfillError> {
     let answer = stop.run_until_cancelled(page).await;
     match answer.ok_or(BackfillError::Stopped)? {
+        // The place in the list is not there; the list is.
+        Err(error) if error.is_lost_cursor() => Err(error.into()),
         Err(ApiError::Gone | ApiError::Refused { status: 404, .. }) => {
             Err(BackfillError::Stripe(ApiError::NotAList {
                 path: path.to_owned(),
@@ -260,7 +275,6 @@ pub(super) async fn listed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Place;
 
     const HOUR: Duration = Duration::from_hours(1);
     const DAY: Duration = Duration::from_hours(24);
@@ -318,10 +332,8 @@ mod tests {
         let mut begun = untouched.clone();
         begun.reconciled.insert("/v1/customers".to_owned());
         let mut halfway = untouched;
-        halfway.place = Some(Place {
-            list: "/v1/customers".to_owned(),
-            id: "cus_1".to_owned(),
-        });
+        let place = ("/v1/customers".to_owned(), "cus_1".to_owned());
+        halfway.places.extend([place]);
         let listed = i64::try_from(LISTED.as_secs()).unwrap();
         for known in [begun, halfway] {
             // Soon after, and no earlier: it goes on.
@@ -331,7 +343,7 @@ mod tests {
             for (from, to) in [(9, 30), (15, 21 + listed)] {
                 let grown = widened(Some(&known), at(from), at(to));
                 assert_eq!((grown.from, grown.to), (at(from.min(10)), at(to)));
-                assert!(grown.reconciled.is_empty() && grown.place.is_none());
+                assert!(grown.reconciled.is_empty() && grown.places.is_empty());
             }
         }
     }

@@ -3,10 +3,11 @@
 //! One row for each account and mode, claimed under a lease as all work is. A mark only ever moves forward, and only
 //! under the epoch of whoever stored what lies before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::database::{Row, args, list, statements};
 use super::error::StoreError;
@@ -24,7 +25,7 @@ statements! {
     CLAIM: "UPDATE backfills SET lease_until = $3, held_by = $6, epoch = epoch + 1 \
         WHERE account = $1 AND livemode = $2 AND lease_until < $4 AND done_at <= $5 RETURNING *";
     HOLDER: "SELECT held_by, lease_until FROM backfills WHERE account = $1 AND livemode = $2 AND lease_until >= $3";
-    ADVANCE: "UPDATE backfills SET mark = CASE WHEN mark < $4 THEN $4 ELSE mark END, gap_from = $5, gap_to = $6, reconciled = $7, place_list = $8, place_id = $9, lease_until = $10 \
+    ADVANCE: "UPDATE backfills SET mark = CASE WHEN mark < $4 THEN $4 ELSE mark END, gap_from = $5, gap_to = $6, reconciled = $7, places = $8, lease_until = $9 \
         WHERE account = $1 AND livemode = $2 AND epoch = $3";
     /// What ends a claim spends its epoch.
     END: "UPDATE backfills SET done_at = CASE WHEN $4 > 0 THEN $4 ELSE done_at END, last_error = $5, lease_until = 0, held_by = NULL, epoch = epoch + 1 \
@@ -41,17 +42,8 @@ pub struct Gap {
     pub to: Timestamp,
     /// The lists of objects that were looked up since.
     pub reconciled: BTreeSet<String>,
-    /// How far the next one was.
-    pub place: Option<Place>,
-}
-
-/// How far a list of objects was looked up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// Where Stripe lists them.
-    pub list: String,
-    /// The last object of it that was taken in.
-    pub id: String,
+    /// How far others were: by list, the last object of it that was taken in.
+    pub places: BTreeMap<String, String>,
 }
 
 /// How far an account's events are complete.
@@ -169,7 +161,7 @@ impl SqlStore {
             Some(gap) => (gap.from, gap.to, &gap.reconciled),
             None => (Timestamp(0), Timestamp(0), &BTreeSet::new()),
         };
-        let place = gap.as_ref().and_then(|gap| gap.place.as_ref());
+        let places = gap.as_ref().map(|gap| json!(gap.places).to_string());
         let mut tx = self.db.begin().await?;
         let now = tx.lease_clock(self.clock.as_ref()).await?;
         let values = args![
@@ -180,8 +172,7 @@ impl SqlStore {
             from,
             to,
             list(reconciled.iter().map(String::as_str)),
-            place.map(|place| place.list.clone()),
-            place.map(|place| place.id.clone()),
+            places,
             now.0.saturating_add(micros(lease)),
         ];
         if tx.run(&ADVANCE, values).await? == 0 {
@@ -236,10 +227,7 @@ fn progress(row: &Row) -> Result<Progress, StoreError> {
             from,
             to,
             reconciled: row.json("reconciled")?,
-            place: row
-                .opt_text("place_list")?
-                .zip(row.opt_text("place_id")?)
-                .map(|(list, id)| Place { list, id }),
+            places: row.json("places")?,
         }),
         _ => None,
     };

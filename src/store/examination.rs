@@ -59,7 +59,7 @@ pub struct Examination {
     pub dead: u64,
     /// Messages of which nobody knows whether they were sent.
     pub unknown: u64,
-    /// UnsentNotices that have nowhere to go.
+    /// Notices that have nowhere to go.
     pub no_channel: u64,
     /// Notices that were not sent within the last 30 days, and those that a webhook refuses.
     pub unsent_notices: Vec<UnsentNotices>,

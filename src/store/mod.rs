@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use backfill::{BackfillClaim, BackfillRecord, ClaimedBackfill, Gap, Holder, Place, Progress};
+pub use backfill::{BackfillClaim, BackfillRecord, ClaimedBackfill, Gap, Holder, Progress};
 pub use error::StoreError;
 pub use examination::{Examination, UnsentNotices};
 pub use fetches::{ClaimedFetch, FetchEnd, FetchRecord, Reach, Reason};

@@ -4,6 +4,9 @@
 //! event of that second: what happened within the answer's own second may or may not be in it, and an event of that
 //! second wins. Everything is derived from it as from an event, under the same locks; only, nothing happened by asking,
 //! so there are no facts in it, and no follow-up comes of it. (Links in it may still join two follow-ups that wait.)
+//!
+//! An answer is kept even where it only repeats the row: it has to stand against an event of the time before that comes
+//! late. Of answers that say the same with nothing newer between them the last is kept.
 
 use std::time::Duration;
 
@@ -34,10 +37,6 @@ pub struct Observation {
     pub date: Timestamp,
     /// The answer's API version.
     pub api_version: Option<String>,
-    /// Whether an answer that only repeats the row is left out. Where every event of the object comes in, before or after
-    /// it, the row is the same either way, and who looks up thousands that nobody changed writes nothing. Where one may be
-    /// missing, the answer has to stand against a late one that tells of the time before.
-    pub unless_known: bool,
 }
 
 /// What came of an observation.
@@ -99,7 +98,7 @@ impl SqlStore {
             fields: view(observation.family, &event.object),
             previous: View::default(),
         };
-        let work = Work::of_fetched(&event, snapshot, observation.unless_known);
+        let work = Work::of_fetched(&event, snapshot);
         let claimed = ClaimedEvent {
             id: event.id,
             epoch: 0,

@@ -265,7 +265,7 @@ async fn write_rows(
         now,
         changed: Changed::new(),
     };
-    let projected = rows.project(&work.snapshots, work.unless_known).await?;
+    let projected = rows.project(&work.snapshots).await?;
     derive_orders(&mut rows, graph).await?;
     for customer in new_subscribers {
         // What a customer with subscriptions pays is a subscription's business, unless it names an order.

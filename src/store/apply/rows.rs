@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::guardrails::derive::ledger::entries;
 use crate::guardrails::mandatory::lattice::{self, Move};
-use crate::guardrails::mandatory::snapshot::{Projection, Snapshot, advance, project};
+use crate::guardrails::mandatory::snapshot::{FETCH, Projection, Snapshot, advance, project};
 use crate::store::database::{Row, Transaction, args, list, statements};
 use crate::store::error::StoreError;
 use crate::store::telling::Changed;
@@ -16,9 +16,11 @@ use crate::stripe::view::{Family, View};
 statements! {
     INSERT_SNAPSHOT: "INSERT INTO snapshots (account, livemode, kind, object, event, api_version, type, created, fields, previous) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    /// What an answer says is told as well by the next one that says the same.
+    FORGET_REPEATED: "DELETE FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = $3 AND object = $4 AND type = 'fetch' AND created = $5 AND fields = $6";
     SNAPSHOTS: "SELECT event, api_version, type, created, fields, previous FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = $3 AND object = $4";
     ROW: "SELECT data, version FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
-    KNOWN: "SELECT data, version, newest, tie FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
+    KNOWN: "SELECT data, version, newest FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id = $4";
     ROWS: "SELECT id, data FROM objects WHERE account = $1 AND livemode = $2 AND kind = $3 AND id IN (SELECT value FROM json_each($4))";
     /// Says the row's version if anything was written: a version more where the row was not so already, the same where only
     /// `newest` moved. What comes back under its old id goes on counting.
@@ -65,7 +67,6 @@ struct Known {
     version: i64,
     /// When the newest snapshot was created; nothing in a row that was written before this was kept.
     newest: Option<Timestamp>,
-    tie: bool,
 }
 
 impl Known {
@@ -74,17 +75,7 @@ impl Known {
             row: row.json("data")?,
             version: row.int("version")?,
             newest: Some(row.time("newest")?).filter(|newest| *newest != Timestamp::default()),
-            tie: row.flag("tie")?,
         })
-    }
-
-    /// Whether `next` says what the row says, so that with it nothing would be another but its own row.
-    ///
-    /// A tie is settled by whoever speaks last, also by saying the same.
-    fn is_repeated_by(&self, next: &Snapshot) -> bool {
-        let newest = self.newest.filter(|_| !self.tie);
-        let advanced = newest.and_then(|newest| advance(&self.row, newest, next));
-        advanced.is_some_and(|projection| projection.row == self.row)
     }
 }
 
@@ -102,12 +93,10 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     /// Adds snapshots of one object and projects its row from all there are.
     ///
-    /// Says how the row was before and what the projection came to. A snapshot that only repeats the row is left out where
-    /// nobody needs it (`unless_known`).
+    /// Says how the row was before and what the projection came to.
     pub(crate) async fn project(
         &mut self,
         new: &[Snapshot],
-        unless_known: bool,
     ) -> Result<Option<(Option<View>, Projection)>, StoreError> {
         let Some(Snapshot {
             family,
@@ -122,14 +111,8 @@ impl Rows<'_> {
         let key = args![self.account, self.livemode, kind, object];
         let known = self.tx.row(&KNOWN, key).await?.as_ref().map(Known::read);
         let known = known.transpose()?;
-        if let (true, Some(known), [next]) = (unless_known, &known, new)
-            && known.is_repeated_by(next)
-        {
-            let projection = Projection {
-                row: known.row.clone(),
-                ..Projection::default()
-            };
-            return Ok(Some((Some(known.row.clone()), projection)));
+        if let (Some(newest), [next]) = (known.as_ref().and_then(|known| known.newest), new) {
+            self.forget_repeated(newest, next).await?;
         }
         let mut fresh = true;
         for snapshot in new {
@@ -198,6 +181,28 @@ impl Rows<'_> {
             }
         }
         Ok(Some((before, projection)))
+    }
+
+    /// Where the newest snapshot is an answer, and `next` is a later one that says the same, the later one takes its
+    /// place: it is greater in every field, whatever comes late. Who asks about thousands that nobody changed keeps one
+    /// answer of each so.
+    async fn forget_repeated(
+        &mut self,
+        newest: Timestamp,
+        next: &Snapshot,
+    ) -> Result<(), StoreError> {
+        if next.event_type != FETCH || next.created <= newest || counts_from_the_first(next) {
+            return Ok(());
+        }
+        let values = args![
+            self.account,
+            self.livemode,
+            next.family.as_str(),
+            &next.object,
+            newest,
+            json(&next.fields),
+        ];
+        self.tx.run(&FORGET_REPEATED, values).await.map(drop)
     }
 
     /// Adds a snapshot; says whether it was not there yet.
@@ -302,6 +307,18 @@ impl Rows<'_> {
             .await?
             .is_some())
     }
+}
+
+/// Whether it matters when an object was first shown like this: grace counts from then, and what has no time of its own
+/// stands at it.
+fn counts_from_the_first(snapshot: &Snapshot) -> bool {
+    let fields = &snapshot.fields;
+    fields.int("created").is_none()
+        || match snapshot.family {
+            Family::Subscription => fields.text("status") == Some("past_due"),
+            Family::Dispute => true,
+            _ => false,
+        }
 }
 
 /// Whose snapshots tell of movements of money.

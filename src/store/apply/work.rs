@@ -17,8 +17,6 @@ pub(crate) struct Work {
     pub(crate) object: Subject,
     pub(crate) customer: Option<String>,
     pub(super) snapshots: Vec<Snapshot>,
-    /// Snapshots that only repeat a row are left out.
-    pub(super) unless_known: bool,
     pub(crate) links: Vec<Edge>,
     pub(crate) facts: Vec<Fact>,
     /// Why nothing of the object is kept.
@@ -58,16 +56,11 @@ impl Work {
     }
 
     /// Everything that one object says which Stripe was asked for: no facts, because nothing happened by asking.
-    pub(in crate::store) fn of_fetched(
-        event: &Event,
-        snapshot: Snapshot,
-        unless_known: bool,
-    ) -> Self {
+    pub(in crate::store) fn of_fetched(event: &Event, snapshot: Snapshot) -> Self {
         let family = snapshot.family;
         let links = edges(family, &snapshot.object, &event.object);
         let mut work = Self::about(family, snapshot.object.clone(), event.customer());
         work.links = links;
-        work.unless_known = unless_known;
         work.snapshots.push(snapshot);
         work
     }
@@ -83,7 +76,6 @@ impl Work {
             },
             customer: customer.map(str::to_owned),
             snapshots: Vec::new(),
-            unless_known: false,
             links: Vec::new(),
             facts: Vec::new(),
             remark: None,

@@ -150,7 +150,6 @@ impl Worker {
             object,
             date,
             api_version: version.map(str::to_owned),
-            unless_known: false,
         };
         self.store.observe(&observation).await?;
         Ok(())

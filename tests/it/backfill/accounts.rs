@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Scene, failed, listed};
 use crate::support::fixture::Shape;
+use crate::support::log::Log;
 use crate::support::stripe_api::Trouble;
 
 const DRY: Look = Look {
@@ -78,6 +79,26 @@ async fn connected_accounts_of_which_nothing_was_ever_heard_are_nobodys_business
 }
 
 #[tokio::test]
+async fn an_endpoint_of_another_account_says_nothing_of_those_connected_to_the_key() {
+    let scene = Scene::with(&[
+        ("BILLHOOK__STRIPE__ENDPOINTS__EU__SECRETS", "whsec_eu"),
+        ("BILLHOOK__STRIPE__ENDPOINTS__EU__ACCOUNT", "acct_eu"),
+    ])
+    .await;
+    know(&scene, "acct_eu").await;
+    connect(&scene, "acct_new");
+    miss(&scene, "acct_new");
+    let report = scene.look(Look::default()).await;
+    assert_eq!(shown(&report), ["self done", "acct_eu done"]);
+    assert!(scene.stripe.asked_for("/v1/accounts").is_empty());
+    assert_eq!(scene.arrivals("evt_acct_new").await, 0);
+    // One that no endpoint belongs to can only have been told of by a platform's.
+    know(&scene, "acct_known").await;
+    let report = scene.look(Look::default()).await;
+    assert!(shown(&report).contains(&"acct_new done".to_owned()));
+}
+
+#[tokio::test]
 async fn a_key_that_may_not_list_them_is_told_what_it_lacks_and_looks_at_the_others() {
     let scene = Scene::start().await;
     know(&scene, "acct_known").await;
@@ -86,14 +107,22 @@ async fn a_key_that_may_not_list_them_is_told_what_it_lacks_and_looks_at_the_oth
         .stripe
         .shelf()
         .forbid("/v1/accounts", "rak_accounts_kyc_basic_read");
+    let log = Log::default();
+    let lines = tracing_subscriber::fmt().with_writer(log.clone());
+    let logging = tracing::subscriber::set_default(lines.with_ansi(false).finish());
     let report = scene.look(Look::default()).await;
+    drop(logging);
+    // Nobody reads the report of a look by schedule.
+    assert_eq!(log.count("WARN"), 1, "{}", log.text());
     assert_eq!(shown(&report), ["self done", "acct_known done"]);
     assert!(!report.has_failed());
     let [remark] = report.remarks.as_slice() else {
         panic!("{:?}", report.remarks)
     };
     assert!(
-        remark.contains("rak_accounts_kyc_basic_read") && remark.contains("`stripe.accounts`"),
+        log.text().contains(remark)
+            && remark.contains("rak_accounts_kyc_basic_read")
+            && remark.contains("`stripe.accounts`"),
         "{remark}"
     );
     // Trouble that passes is trouble: it is looked again soon.

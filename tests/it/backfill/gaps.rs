@@ -15,9 +15,9 @@ const DAY: Duration = Duration::from_hours(24);
 const CUSTOMERS: &str = "/v1/customers";
 /// The last object of the first page.
 const TURNED: &str = "cus_150";
-/// Everything that an answer may write.
+/// Everything that an answer may write, but for how new what is known is.
 const WRITTEN: &str = "SELECT (SELECT count(*) FROM snapshots) + (SELECT count(*) FROM changes) + (SELECT count(*) FROM links) \
-    + (SELECT count(*) FROM objects) + (SELECT sum(version) + sum(newest) FROM objects)";
+    + (SELECT count(*) FROM objects) + (SELECT sum(version) FROM objects)";
 
 /// Forty days without an event, more customers than a page holds, and the database that they are looked up for.
 async fn many_customers() -> (Scene, SqliteConnection, TempDir) {
@@ -42,7 +42,7 @@ async fn stopped_halfway() -> (Scene, SqliteConnection, TempDir) {
     let broken = scene.look_now().await;
     assert_eq!(broken.status.word(), "failed");
     let gap = scene.records().await.remove(0).progress.gap.unwrap();
-    assert_eq!(gap.place.map(|place| place.id).as_deref(), Some(TURNED));
+    assert_eq!(gap.places[CUSTOMERS], TURNED);
     db.execute("DROP TRIGGER refuse").await.unwrap();
     (scene, db, folder)
 }
@@ -86,23 +86,73 @@ async fn a_list_is_gone_on_with_where_somebody_was_stopped() {
 
 #[tokio::test]
 async fn a_list_whose_place_stripe_does_not_know_any_more_begins_anew_and_says_so() {
-    let (scene, _db, _folder) = stopped_halfway().await;
-    // Deleted meanwhile; its row stands from the page before.
-    scene
-        .stripe
-        .shelf()
-        .remove(&format!("{CUSTOMERS}/{TURNED}"));
-    let (cursors, report) = look_again(&scene, Look::default()).await;
+    for is_gone in [false, true] {
+        let (scene, _db, _folder) = stopped_halfway().await;
+        {
+            let mut shelf = scene.stripe.shelf();
+            shelf.lost_place_is_gone = is_gone;
+            // Deleted meanwhile; its row stands from the page before.
+            shelf.remove(&format!("{CUSTOMERS}/{TURNED}"));
+        }
+        let (cursors, report) = look_again(&scene, Look::default()).await;
+        assert_eq!(cursors[0].as_deref(), Some(TURNED), "{cursors:?}");
+        assert_eq!(cursors[1], None, "{cursors:?}");
+        assert_eq!(
+            report.remarks,
+            [
+                "Stripe does not know any more how far /v1/customers was looked up, so it was begun anew"
+            ]
+        );
+    }
+}
+
+/// The lists after it are looked up meanwhile, one of them halfway, too.
+#[tokio::test]
+async fn a_list_that_was_refused_halfway_keeps_its_place_beside_the_others() {
+    const INVOICES: &str = "/v1/invoices";
+    let fill = |scene: &Scene| {
+        for n in 0..MANY {
+            let invoice = json!({
+                "id": format!("in_{n:03}"), "object": "invoice", "livemode": true, "created": START - 86_400, "status": "open",
+            });
+            scene.stripe.shelf().put(None, invoice);
+        }
+    };
+    // When the second pages are asked for.
+    let (scene, _db, _folder) = many_customers().await;
+    fill(&scene);
+    scene.look_now().await;
+    let asked = scene.stripe.asked();
+    let second = |path: &str| {
+        let pages = (1..).zip(&asked).filter(|(_, one)| one.path == path);
+        pages.map(|(number, _)| number).nth(1).unwrap()
+    };
+    let (customers, invoices) = (second(CUSTOMERS), second(INVOICES));
+    let skipped = asked.iter().filter(|one| one.path == CUSTOMERS).count() - 2;
+
+    let (scene, _db, _folder) = many_customers().await;
+    fill(&scene);
+    let forbid = |path: &'static str| {
+        move |shelf: &mut crate::support::stripe_api::Shelf| shelf.forbid(path, "rak_any_read")
+    };
+    scene.stripe.before(customers, forbid(CUSTOMERS));
+    scene.stripe.before(invoices - skipped, forbid(INVOICES));
+    assert_eq!(scene.look_now().await.status.word(), "failed");
+    let gap = scene.records().await.remove(0).progress.gap.unwrap();
+    assert_eq!(gap.places[CUSTOMERS], TURNED);
+    assert_eq!(gap.places[INVOICES], "in_150");
+    for path in [CUSTOMERS, INVOICES] {
+        scene.stripe.shelf().allow(path);
+    }
+    let before = scene.stripe.asked_for(INVOICES).len();
+    let (cursors, _) = look_again(&scene, Look::default()).await;
     assert_eq!(cursors[0].as_deref(), Some(TURNED), "{cursors:?}");
-    assert_eq!(cursors[1], None, "{cursors:?}");
-    assert_eq!(
-        report.remarks,
-        ["Stripe does not know any more how far /v1/customers was looked up, so it was begun anew"]
-    );
+    let invoices = scene.stripe.asked_for(INVOICES);
+    assert_eq!(invoices[before].parameter("starting_after"), Some("in_150"));
 }
 
 #[tokio::test]
-async fn what_nobody_changed_writes_no_row() {
+async fn what_nobody_changed_adds_no_row() {
     let (scene, mut db, _folder) = many_customers().await;
     let first = scene.look_now().await.gap.unwrap();
     assert!(first.reconciled && first.changed > MANY as u64, "{first:?}");

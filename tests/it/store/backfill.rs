@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use billhook::clock::Timestamp;
-use billhook::store::{
-    BackfillClaim, ClaimedBackfill, Gap, Holder, Place, Progress, Store, StoreError,
-};
+use billhook::store::{BackfillClaim, ClaimedBackfill, Gap, Holder, Progress, Store, StoreError};
 
 use super::{LONG, apply, failed_payment, ingest};
 use crate::support::bench::{Bench, START};
@@ -130,10 +128,9 @@ async fn what_a_walk_came_to_is_kept(bench: Bench) {
             from: at(0),
             to: at(50),
             reconciled: BTreeSet::from(["/v1/customers".to_owned()]),
-            place: Some(Place {
-                list: "/v1/subscriptions".to_owned(),
-                id: "sub_1".to_owned(),
-            }),
+            places: [("/v1/subscriptions", "sub_1"), ("/v1/invoices", "in_1")]
+                .map(|(list, id)| (list.to_owned(), id.to_owned()))
+                .into(),
         }),
     };
     bench

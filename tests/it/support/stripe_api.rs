@@ -83,6 +83,8 @@ pub(crate) struct Shelf {
     disconnected: Vec<String>,
     /// Accounts about which nothing is answered, ever.
     silent: Vec<String>,
+    /// An item that a page was to begin behind, and that is not there, is answered 404 instead of 400.
+    pub(crate) lost_place_is_gone: bool,
     troubles: VecDeque<Option<Trouble>>,
     happenings: BTreeMap<usize, Happening>,
     asked: Vec<Asked>,

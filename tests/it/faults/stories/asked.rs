@@ -25,7 +25,6 @@ pub(super) async fn stripe_is_asked(stage: &mut Stage) {
         object: paid.json(Shape::Clover),
         date: Timestamp::from_seconds(START + 2000),
         api_version: Some(Shape::Clover.version().to_owned()),
-        unless_known: false,
     };
     stage.observe(&answer).await;
     stage.pass(Duration::from_hours(3)).await;

@@ -52,6 +52,17 @@ fn refusal(status: u16, code: &str, param: Option<&str>) -> Answer {
 
 impl Shelf {
     pub(super) fn answer(&self, asked: &Asked) -> Answer {
+        match self.usual_answer(asked) {
+            (400, body)
+                if self.lost_place_is_gone && body["error"]["param"] == "starting_after" =>
+            {
+                (404, body)
+            }
+            answer => answer,
+        }
+    }
+
+    fn usual_answer(&self, asked: &Asked) -> Answer {
         if asked.method != Method::GET {
             return refusal(405, "method_not_allowed", None);
         }
