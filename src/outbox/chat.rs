@@ -192,19 +192,11 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_told_apart() {
-        for status in [408, 425, 429, 500, 503] {
-            let error = outcome(status).await.unwrap_err();
-            assert!(
-                matches!(error, SendError::Transient { .. }),
-                "{status}: {error}"
-            );
-            assert_eq!(
-                error.to_string(),
-                format!("the chat webhook answered {status}")
-            );
-        }
+        let passing = [408, 425, 429, 500, 503].map(|status| (status, ""));
         // The address may be put right while the notice waits.
-        for status in [302, 307, 401, 403, 404, 410, 422] {
+        let about_the_webhook = [302, 307, 401, 403, 404, 410, 422]
+            .map(|status| (status, ": is its address still right?"));
+        for (status, question) in passing.into_iter().chain(about_the_webhook) {
             let error = outcome(status).await.unwrap_err();
             assert!(
                 matches!(error, SendError::Transient { .. }),
@@ -212,7 +204,7 @@ mod tests {
             );
             assert_eq!(
                 error.to_string(),
-                format!("the chat webhook answered {status}: is its address still right?")
+                format!("the chat webhook answered {status}{question}")
             );
         }
         for status in [400, 413] {
