@@ -23,6 +23,8 @@ pub(super) struct Failure {
     pub(super) then: Then,
     /// What happened, in our words.
     pub(super) reason: String,
+    /// The status that it answered with, where it answered and that said failure.
+    pub(super) status: Option<u16>,
     /// How long the server wants to be left alone.
     pub(super) retry_after: Option<Duration>,
 }
@@ -43,7 +45,7 @@ pub(super) enum Then {
 impl Failure {
     /// Whether the server failed in itself; some do so over one request, and will for ever.
     pub(super) fn is_internal(&self) -> bool {
-        self.reason.starts_with("answered 500")
+        self.status == Some(500)
     }
 
     /// One after which another attempt may come to something.
@@ -51,6 +53,7 @@ impl Failure {
         Self {
             then: Then::Again,
             reason: reason.into(),
+            status: None,
             retry_after: None,
         }
     }
@@ -73,6 +76,7 @@ impl Failure {
                 Some(code) => format!("answered {status} ({code})"),
                 None => format!("answered {status}"),
             },
+            status: Some(status),
             retry_after: retry_after(headers, LONGEST_WAIT),
         }
     }
@@ -87,6 +91,7 @@ impl Failure {
                 Some(code) => format!("answered with an error ({code})"),
                 None => "answered with an error".to_owned(),
             },
+            status: None,
             retry_after: None,
         }
     }

@@ -12,7 +12,7 @@ use super::error::Failure;
 use crate::agent::model::{Call, Message, Reply, Request, Usage};
 
 /// Calls beyond this are not even read.
-const MOST_CALLS: usize = 64;
+pub(super) const MOST_CALLS: usize = 64;
 
 /// Bytes of an average token, on the careful side: an estimate is for budgets.
 const BYTES_PER_TOKEN: usize = 3;

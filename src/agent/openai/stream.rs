@@ -9,9 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::is_object;
 use super::error::Failure;
-
-/// Calls beyond this are not put together.
-const MOST_CALLS: usize = 64;
+use super::reply::MOST_CALLS;
 
 /// The completion that a whole stream comes to; without an end mark, what came so far.
 pub(super) async fn assemble(body: &[u8]) -> Result<Value, Failure> {
