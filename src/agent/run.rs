@@ -4,6 +4,7 @@
 //! next: a run that dies is taken up from its journal and never asks again for what is in it. The loop knows no store
 //! and no mailer, only the ports it is given.
 
+mod answer;
 mod arguments;
 mod duties;
 mod judge;
@@ -11,6 +12,7 @@ mod judge;
 use billhook_tools::{Facts, Proposal, find};
 use serde_json::json;
 
+use self::answer::corrections;
 use self::arguments::MOST_ARGUMENT_BYTES;
 use crate::agent::brief::Brief;
 use crate::agent::journal::{Decided, Entry, Journal, decided};
@@ -70,11 +72,7 @@ impl Run<'_> {
     /// Runs from `entries`, which a crashed predecessor may have left, to the end.
     pub async fn decide(&self, mut entries: Vec<Entry>) -> Result<Decided, RunError> {
         loop {
-            if let Some((call, by_rules)) = Self::unanswered(&entries) {
-                let judged = self.judge(call, by_rules, &entries).await?;
-                self.commit(&mut entries, Entry::Result(judged)).await?;
-                continue;
-            }
+            self.answer(&mut entries).await?;
             if self.is_over(&entries) {
                 break;
             }
@@ -110,7 +108,8 @@ impl Run<'_> {
                 name: call.tool.clone(),
                 arguments: call.args.to_string(),
             };
-            let judged = self.judge(call, true, &entries).await?;
+            let weighed = self.weigh(&call, true).await?;
+            let judged = self.judge(call, true, weighed, &entries);
             self.commit(&mut entries, Entry::Result(judged)).await?;
         }
         match self.broken_duty(&entries) {
@@ -128,19 +127,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The first call of the last reply that has no result yet.
-    fn unanswered(entries: &[Entry]) -> Option<(Call, bool)> {
-        let at = entries
-            .iter()
-            .rposition(|entry| matches!(entry, Entry::Reply { .. }))?;
-        let Some(Entry::Reply { reply, by_rules }) = entries.get(at) else {
-            return None;
-        };
-        let answered = entries.len() - at - 1;
-        let call = reply.calls.iter().take(MOST_CALLS).nth(answered)?;
-        Some((call.clone(), *by_rules))
-    }
-
     fn is_over(&self, entries: &[Entry]) -> bool {
         let turns = entries
             .iter()
@@ -151,12 +137,8 @@ impl Run<'_> {
             Entry::Result(_) => None,
         });
         let quiet = last.is_some_and(|reply| reply.calls.is_empty()) && !is_speechless(entries);
-        let wrong = entries
-            .iter()
-            .filter(|entry| matches!(entry, Entry::Result(judged) if judged.refused.is_some() && !judged.by_rules))
-            .count();
         quiet
-            || wrong > MOST_CORRECTIONS
+            || corrections(entries) > MOST_CORRECTIONS
             || turns >= usize::try_from(self.playbook.limits.turns).unwrap_or(1)
     }
 
@@ -219,3 +201,6 @@ fn is_speechless(entries: &[Entry]) -> bool {
     let says = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
     reply.calls.is_empty() && !says(&reply.content) && !says(&reply.refusal)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What one call comes to: refused, answered, or an answer with a proposal. Nothing takes effect here.
 
-use billhook_tools::{Proposal, Tool, ToolError, find};
+use billhook_tools::{Proposal, Tool, ToolError};
 use serde_json::{Value, json};
 
 use super::arguments::parse;
@@ -12,13 +12,15 @@ use crate::guardrails::limits::call::{Allowed, check_proposal, check_tool};
 use crate::guardrails::limits::prose::Refusal;
 
 impl Run<'_> {
-    pub(super) async fn judge(
+    /// The record of a call that was weighed, by what `entries` propose already.
+    pub(super) fn judge(
         &self,
         call: Call,
         by_rules: bool,
+        weighed: Weighed,
         entries: &[Entry],
-    ) -> Result<Judged, RunError> {
-        let (refused, result, proposal) = match self.weigh(&call, by_rules).await? {
+    ) -> Judged {
+        let (refused, result, proposal) = match weighed {
             Weighed::Answer(result, None) => (None, result, None),
             Weighed::Answer(result, Some(proposal)) => {
                 let key = proposal.effect_key(&self.brief.bound);
@@ -42,16 +44,17 @@ impl Run<'_> {
                 )
             }
         };
-        Ok(Judged {
+        Judged {
             call,
             by_rules,
             refused,
             result,
             proposal,
-        })
+        }
     }
 
-    async fn weigh(&self, call: &Call, by_rules: bool) -> Result<Weighed, RunError> {
+    /// Tests a call, makes it, and tests what it proposes.
+    pub(super) async fn weigh(&self, call: &Call, by_rules: bool) -> Result<Weighed, RunError> {
         let brief = self.brief;
         let offered = Allowed {
             tools: self.playbook.tools.clone(),
@@ -74,14 +77,9 @@ impl Run<'_> {
             },
             ..offered
         };
-        if let Err(refusal) = check_tool(&call.name, &allowed) {
-            return Ok(Weighed::Refused(refusal));
-        }
-        let Some(tool) = find(&call.name) else {
-            return Ok(Weighed::Refused(Refusal {
-                rule: "unknown_tool",
-                reason: "there is no such tool".to_owned(),
-            }));
+        let tool = match check_tool(&call.name, &allowed) {
+            Ok(tool) => tool,
+            Err(refusal) => return Ok(Weighed::Refused(refusal)),
         };
         let arguments = match parse(&call.arguments) {
             Ok(arguments) => arguments,
@@ -128,7 +126,10 @@ impl Run<'_> {
     }
 }
 
-enum Weighed {
+/// What a call comes to by itself.
+pub(super) enum Weighed {
+    /// An answer and, for a tool that acts, what is proposed.
     Answer(Value, Option<Proposal>),
+    /// It was wrong, or not allowed.
     Refused(Refusal),
 }
