@@ -1,8 +1,8 @@
 //! One agent run: ask, journal, judge, journal, until the model is done; then what is owed and missing is added.
 //!
-//! Nothing here takes effect. Each reply is committed before any call in it is looked at, and each result before the
-//! next: a run that dies is taken up from its journal and never asks again for what is in it. The loop knows no store
-//! and no mailer, only the ports it is given.
+//! Nothing here takes effect. Each reply is committed before any call in it is looked at, and results in the order of
+//! their calls: a run that dies is taken up from its journal and never asks again for what is in it. The loop knows no
+//! store and no mailer, only the ports it is given.
 
 mod answer;
 mod arguments;
