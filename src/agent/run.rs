@@ -1,23 +1,24 @@
 //! One agent run: ask, journal, judge, journal, until the model is done; then what is owed and missing is added.
 //!
-//! Nothing here takes effect. Each reply is committed before any call in it is looked at, and each result before the
-//! next: a run that dies is taken up from its journal and never asks again for what is in it. The loop knows no store
-//! and no mailer, only the ports it is given.
+//! Nothing here takes effect. Each reply is committed before any call in it is looked at, and results in the order of
+//! their calls: a run that dies is taken up from its journal and never asks again for what is in it. The loop knows no
+//! store and no mailer, only the ports it is given.
 
+mod answer;
 mod arguments;
+mod duties;
+mod judge;
 
-use std::collections::BTreeSet;
+use billhook_tools::{Facts, Proposal, find};
+use serde_json::json;
 
-use billhook_tools::{Facts, Proposal, Tool, ToolError, find};
-use serde_json::{Value, json};
-
-use self::arguments::{MOST_ARGUMENT_BYTES, parse};
+use self::answer::corrections;
+use self::arguments::MOST_ARGUMENT_BYTES;
 use crate::agent::brief::Brief;
-use crate::agent::journal::{Decided, Entry, Journal, Judged, decided, proposed};
+use crate::agent::journal::{Decided, Entry, Journal, decided};
 use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request};
 use crate::agent::playbook::{OwedCall, Playbook};
-use crate::agent::prompts::{Rendered, primary_language};
-use crate::guardrails::limits::call::{Allowed, check_proposal, check_tool};
+use crate::agent::prompts::Rendered;
 use crate::guardrails::limits::prose::Refusal;
 
 /// Calls in one reply beyond this are not looked at.
@@ -71,11 +72,7 @@ impl Run<'_> {
     /// Runs from `entries`, which a crashed predecessor may have left, to the end.
     pub async fn decide(&self, mut entries: Vec<Entry>) -> Result<Decided, RunError> {
         loop {
-            if let Some((call, by_rules)) = Self::unanswered(&entries) {
-                let judged = self.judge(call, by_rules, &entries).await?;
-                self.commit(&mut entries, Entry::Result(judged)).await?;
-                continue;
-            }
+            self.answer(&mut entries).await?;
             if self.is_over(&entries) {
                 break;
             }
@@ -111,7 +108,8 @@ impl Run<'_> {
                 name: call.tool.clone(),
                 arguments: call.args.to_string(),
             };
-            let judged = self.judge(call, true, &entries).await?;
+            let weighed = self.weigh(&call, true).await?;
+            let judged = self.judge(call, true, weighed, &entries);
             self.commit(&mut entries, Entry::Result(judged)).await?;
         }
         match self.broken_duty(&entries) {
@@ -129,19 +127,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The first call of the last reply that has no result yet.
-    fn unanswered(entries: &[Entry]) -> Option<(Call, bool)> {
-        let at = entries
-            .iter()
-            .rposition(|entry| matches!(entry, Entry::Reply { .. }))?;
-        let Some(Entry::Reply { reply, by_rules }) = entries.get(at) else {
-            return None;
-        };
-        let answered = entries.len() - at - 1;
-        let call = reply.calls.iter().take(MOST_CALLS).nth(answered)?;
-        Some((call.clone(), *by_rules))
-    }
-
     fn is_over(&self, entries: &[Entry]) -> bool {
         let turns = entries
             .iter()
@@ -152,12 +137,8 @@ impl Run<'_> {
             Entry::Result(_) => None,
         });
         let quiet = last.is_some_and(|reply| reply.calls.is_empty()) && !is_speechless(entries);
-        let wrong = entries
-            .iter()
-            .filter(|entry| matches!(entry, Entry::Result(judged) if judged.refused.is_some() && !judged.by_rules))
-            .count();
         quiet
-            || wrong > MOST_CORRECTIONS
+            || corrections(entries) > MOST_CORRECTIONS
             || turns >= usize::try_from(self.playbook.limits.turns).unwrap_or(1)
     }
 
@@ -204,164 +185,6 @@ impl Run<'_> {
             deadline: self.deadline,
         }
     }
-
-    /// What is owed for sure and was not proposed; what the rules tried already is not tried again.
-    fn missing(&self, entries: &[Entry]) -> Vec<OwedCall> {
-        let settled: BTreeSet<&str> = entries
-            .iter()
-            .filter_map(|entry| match entry {
-                Entry::Result(judged) if judged.refused.is_none() || judged.by_rules => {
-                    Some(judged.call.name.as_str())
-                }
-                _ => None,
-            })
-            .collect();
-        self.owed
-            .iter()
-            .filter(|call| call.must && !settled.contains(call.tool.as_str()))
-            .cloned()
-            .collect()
-    }
-
-    /// Why something owed for sure will not happen although the rules called it. That there is nobody to do it for is no
-    /// fault; that a template does not pass its own filters is one, and must not end as if all were done.
-    fn broken_duty(&self, entries: &[Entry]) -> Option<String> {
-        entries.iter().find_map(|entry| match entry {
-            Entry::Result(Judged {
-                call,
-                by_rules: true,
-                refused: Some((rule, reason)),
-                ..
-            }) => {
-                let must = self
-                    .owed
-                    .iter()
-                    .any(|owed| owed.must && owed.tool == call.name);
-                (must && !rule.starts_with("no_")).then(|| {
-                    format!(
-                        "the rules' own {} was refused by {rule}: {reason}",
-                        call.name
-                    )
-                })
-            }
-            _ => None,
-        })
-    }
-
-    async fn judge(
-        &self,
-        call: Call,
-        by_rules: bool,
-        entries: &[Entry],
-    ) -> Result<Judged, RunError> {
-        let (refused, result, proposal) = match self.weigh(&call, by_rules).await? {
-            Weighed::Answer(result, None) => (None, result, None),
-            Weighed::Answer(result, Some(proposal)) => {
-                let key = proposal.effect_key(&self.brief.bound);
-                let first = proposed(entries).find(|(known, _)| **known == key);
-                match first {
-                    // The first stands; the model is told, so that it does not try yet another way.
-                    Some((_, stands)) => {
-                        let result =
-                            json!({ "status": "duplicate", "conflict": *stands != proposal });
-                        (None, result, Some((key, stands.clone())))
-                    }
-                    None => (None, result, Some((key, proposal))),
-                }
-            }
-            Weighed::Refused(refusal) => {
-                let result = json!({ "error": refusal.rule, "reason": refusal.reason });
-                (
-                    Some((refusal.rule.to_owned(), refusal.reason)),
-                    result,
-                    None,
-                )
-            }
-        };
-        Ok(Judged {
-            call,
-            by_rules,
-            refused,
-            result,
-            proposal,
-        })
-    }
-
-    async fn weigh(&self, call: &Call, by_rules: bool) -> Result<Weighed, RunError> {
-        let brief = self.brief;
-        let offered = Allowed {
-            tools: self.playbook.tools.clone(),
-            placeholders: brief.placeholders(),
-            words: usize::try_from(self.playbook.limits.words).unwrap_or(0),
-            // The rules write from a template, which has a language of its own where the reader's is not supported.
-            locale: if by_rules {
-                brief.language.clone()
-            } else {
-                brief.locale.clone()
-            },
-            recipient: brief.recipient.is_some(),
-        };
-        let allowed = Allowed {
-            // A model may write in the template's language too where the customer's locale is one of its regions.
-            locale: if primary_language(&offered.locale) == brief.language {
-                brief.language.clone()
-            } else {
-                offered.locale
-            },
-            ..offered
-        };
-        if let Err(refusal) = check_tool(&call.name, &allowed) {
-            return Ok(Weighed::Refused(refusal));
-        }
-        let Some(tool) = find(&call.name) else {
-            return Ok(Weighed::Refused(Refusal {
-                rule: "unknown_tool",
-                reason: "there is no such tool".to_owned(),
-            }));
-        };
-        let arguments = match parse(&call.arguments) {
-            Ok(arguments) => arguments,
-            Err(reason) => {
-                return Ok(Weighed::Refused(Refusal {
-                    rule: "invalid_arguments",
-                    reason,
-                }));
-            }
-        };
-        match self.call(tool.as_ref(), &arguments).await? {
-            Ok((result, proposal)) => {
-                let checked = proposal.as_ref().map_or(Ok(()), |proposal| {
-                    check_proposal(proposal, &allowed)?;
-                    // What the rules write and cannot be rendered is a fault of the templates, and must be loud.
-                    if by_rules {
-                        Ok(())
-                    } else {
-                        (self.rehearse)(proposal)
-                    }
-                });
-                Ok(checked.map_or_else(Weighed::Refused, |()| Weighed::Answer(result, proposal)))
-            }
-            Err(refusal) => Ok(Weighed::Refused(refusal)),
-        }
-    }
-
-    async fn call(
-        &self,
-        tool: &dyn Tool,
-        arguments: &Value,
-    ) -> Result<Result<(Value, Option<Proposal>), Refusal>, RunError> {
-        match tool.call(arguments, &self.brief.bound, self.facts).await {
-            Ok(outcome) => Ok(Ok((outcome.result, outcome.proposal))),
-            Err(ToolError::TellModel(text)) => {
-                let rule = ["no_recipient", "no_order", "no_customer", "no_subscription"]
-                    .into_iter()
-                    .find(|rule| text.starts_with(rule))
-                    .unwrap_or("invalid_arguments");
-                Ok(Err(Refusal { rule, reason: text }))
-            }
-            Err(ToolError::Fatal(error)) => Err(RunError::Retry(Box::new(error))),
-        }
-    }
 }
 
 /// Whether all that a model said in a run is one reply without a word. Some servers lose what their model wrote.
@@ -379,7 +202,5 @@ fn is_speechless(entries: &[Entry]) -> bool {
     reply.calls.is_empty() && !says(&reply.content) && !says(&reply.refusal)
 }
 
-enum Weighed {
-    Answer(Value, Option<Proposal>),
-    Refused(Refusal),
-}
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ statements! {
         SELECT min(first.seq) FROM tool_calls first WHERE first.run = $1 AND first.generation = $2 AND first.effect_key = $3)";
     MARK_ALL: "UPDATE tool_calls SET effect = $4 WHERE run = $1 AND generation = $2 AND effect_key = $3 AND effect IS NULL";
     MARK_RUN: "UPDATE tool_calls SET effect = $3 WHERE run = $1 AND generation = $2 AND effect_key IS NOT NULL AND effect IS NULL";
+    /// What an earlier generation proposed has the keys of what this one did, and none of its effect.
+    MARK_EARLIER: "UPDATE tool_calls SET effect = 'suppressed' WHERE run = $1 AND generation < $2 AND effect_key IS NOT NULL AND effect IS NULL";
     INSERT_MESSAGE: "INSERT INTO messages (id, effect_key, account, livemode, event, run, occurrence, playbook, purpose, channel, customer, recipient, recipient_key, \
         message_id, subject, text, html, notice, status, reason, not_before, expires_at, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 'pending', $19, $20, $21, $22)";
@@ -31,6 +33,9 @@ statements! {
     END_RUN: "UPDATE runs SET status = $2, reason = $3, usage = $4, ended_at = $5 WHERE id = $1 AND status = 'running'";
     EVENTS_DONE: "UPDATE events SET status = 'done' WHERE occurrence = $1 AND status = 'applied'";
 }
+
+/// The generation that a run begins with.
+const FIRST_GENERATION: i64 = 1;
 
 fn scope(run: &ClaimedRun, now: Timestamp) -> Scope<'_> {
     Scope {
@@ -62,6 +67,10 @@ impl SqlStore {
             }
         } else {
             tx.run(&MARK_RUN, args![&run.id, run.generation, "suppressed"])
+                .await?;
+        }
+        if run.generation > FIRST_GENERATION {
+            tx.run(&MARK_EARLIER, args![&run.id, run.generation])
                 .await?;
         }
         let ended = tx

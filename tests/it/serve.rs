@@ -3,6 +3,7 @@
 mod answers;
 mod application;
 mod crash;
+mod crowd;
 mod hints;
 mod once;
 mod outage;
@@ -10,6 +11,7 @@ mod overload;
 mod recorded;
 mod refusals;
 mod resolve;
+mod resume;
 mod stopping;
 mod together;
 mod ways;

@@ -1,6 +1,6 @@
 //! The one choke point: every call from every model, the rules included, is judged here before it can propose anything.
 
-use billhook_tools::Proposal;
+use billhook_tools::{Proposal, Tool, find};
 
 use super::prose::{Part, ProseRules, Refusal, check_prose};
 
@@ -19,15 +19,16 @@ pub struct Allowed {
     pub recipient: bool,
 }
 
-/// Refuses a tool that the playbook does not offer.
-pub fn check_tool(name: &str, allowed: &Allowed) -> Result<(), Refusal> {
-    if allowed.tools.iter().any(|tool| tool == name) {
-        return Ok(());
-    }
-    let known = allowed.tools.join(", ");
-    Err(Refusal {
+/// The tool of that name, where the playbook offers it.
+pub fn check_tool(name: &str, allowed: &Allowed) -> Result<Box<dyn Tool>, Refusal> {
+    let is_offered = allowed.tools.iter().any(|tool| tool == name);
+    let tool = find(name).filter(|_| is_offered);
+    tool.ok_or_else(|| Refusal {
         rule: "tool_not_offered",
-        reason: format!("there is no such tool here; there are: {known}"),
+        reason: format!(
+            "there is no such tool here; there are: {}",
+            allowed.tools.join(", ")
+        ),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use billhook::store::{Release, Retried, Store};
+use billhook::store::{ClaimedRun, NewStep, Release, Retried, Store, StoreError};
+use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
 
 use super::queued::{done, run_of};
@@ -12,8 +13,96 @@ use crate::support::process::PATIENCE;
 
 on_both!(
     of_many_lanes_each_is_claimed_once,
-    lanes_that_wait_hide_none_that_does_not
+    lanes_that_wait_hide_none_that_does_not,
+    journals_of_two_generations_never_mix
 );
+
+fn step(seq: i64, words: &str) -> NewStep {
+    NewStep {
+        seq,
+        data: json!({ "words": words }),
+        prompt_hash: format!("prompts of {words}"),
+        model: "test-model".to_owned(),
+        call: None,
+    }
+}
+
+/// What whoever holds the run goes on from.
+async fn known(bench: &Bench, run: &ClaimedRun) -> Vec<(i64, String)> {
+    let steps = bench.store.load_run(run).await.unwrap().steps.into_iter();
+    let steps = steps.map(|step| (step.seq, step.data["words"].as_str().unwrap().to_owned()));
+    steps.collect()
+}
+
+async fn journals_of_two_generations_never_mix(bench: Bench) {
+    apply(&bench, &[failed_payment("cus_1", "pi_1")]).await;
+    bench.clock.advance(Duration::from_secs(10));
+    let claim = async || {
+        let claim = async || bench.store.claim_run(LONG).await.unwrap();
+        bench.after_lease(claim).await
+    };
+    let give_back = async |run: &ClaimedRun, start_over| {
+        let release = Release {
+            status: "waiting",
+            due_at: bench.now(),
+            error: "given back".to_owned(),
+            start_over,
+            is_failure: false,
+        };
+        bench.store.release_run(run, &release).await.unwrap();
+    };
+    let zombie = bench.store.claim_run(bench.short_lease()).await.unwrap();
+    let zombie = zombie.unwrap();
+    for seq in 0..2 {
+        let step = step(seq, "the first");
+        bench.store.journal(&zombie, &step).await.unwrap();
+    }
+
+    // Its process was away for longer than what it read may be acted on.
+    bench.clock.advance(Duration::from_secs(5 * 60 + 1));
+    let heir = claim().await;
+    assert_eq!(
+        (&heir.id, heir.generation),
+        (&zombie.id, zombie.generation + 1)
+    );
+    assert_eq!(heir.prompt_hash, None);
+    assert!(known(&bench, &heir).await.is_empty());
+    let late = bench.store.journal(&zombie, &step(2, "the first")).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    bench
+        .store
+        .journal(&heir, &step(0, "the second"))
+        .await
+        .unwrap();
+
+    // Given back for any other reason, it goes on with its own steps and nobody else's.
+    give_back(&heir, false).await;
+    let again = claim().await;
+    assert_eq!(again.generation, heir.generation);
+    assert_eq!(again.prompt_hash.as_deref(), Some("prompts of the second"));
+    assert_eq!(known(&bench, &again).await, [(0, "the second".to_owned())]);
+    give_back(&again, true).await;
+    let last = claim().await;
+    assert_eq!(last.generation, heir.generation + 1);
+    assert!(known(&bench, &last).await.is_empty());
+    bench
+        .store
+        .journal(&last, &step(0, "the third"))
+        .await
+        .unwrap();
+    bench
+        .store
+        .finish_run(&last, &done(Vec::new()))
+        .await
+        .unwrap();
+
+    let run = bench.store.run(&last.id).await.unwrap().unwrap();
+    let steps = run.steps.iter();
+    let steps: Vec<_> = steps
+        .map(|step| step["data"]["words"].as_str().unwrap())
+        .collect();
+    assert_eq!(steps, ["the first", "the first", "the second", "the third"]);
+}
 
 async fn of_many_lanes_each_is_claimed_once(bench: Bench) {
     let payments: Vec<_> = (0..20)

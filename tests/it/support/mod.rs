@@ -17,3 +17,4 @@ pub(crate) mod redis;
 pub(crate) mod services;
 pub(crate) mod smtp;
 pub(crate) mod stripe_api;
+pub(crate) mod tables;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use axum::response::Response;
 use axum::routing::post;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio_util::sync::DropGuard;
 
 use super::listen::listen;
@@ -33,6 +35,8 @@ pub(crate) enum Answer {
     Trickle,
     /// It hangs up in the middle of its answer.
     HangUp,
+    /// This JSON, once it is let through, and so much later.
+    Held(Arc<Semaphore>, Duration, Value),
 }
 
 /// Looks at a request and how many came before it.
@@ -42,6 +46,8 @@ struct Room {
     script: Box<Script>,
     asked: Mutex<Vec<(HeaderMap, Value)>>,
     complaints: Mutex<Vec<String>>,
+    inside: AtomicUsize,
+    most: AtomicUsize,
 }
 
 /// A server of chat completions; gone with this value.
@@ -60,6 +66,8 @@ impl ModelServer {
             script: Box::new(script),
             asked: Mutex::default(),
             complaints: Mutex::default(),
+            inside: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
         });
         let app = Router::new()
             .route("/v1/chat/completions", post(answer))
@@ -85,10 +93,37 @@ impl ModelServer {
         asked.iter().map(|(_, body)| body.clone()).collect()
     }
 
+    /// How many requests there were so far.
+    pub(crate) fn count(&self) -> usize {
+        self.room.asked.lock().unwrap().len()
+    }
+
+    /// The most requests that were in its hands at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.room.most.load(Ordering::SeqCst)
+    }
+
     /// The headers of every request so far.
     pub(crate) fn headers(&self) -> Vec<HeaderMap> {
         let asked = self.room.asked.lock().unwrap();
         asked.iter().map(|(headers, _)| headers.clone()).collect()
+    }
+}
+
+/// A request that is in the server's hands; gone with this value.
+struct Inside(Arc<Room>);
+
+impl Inside {
+    fn of(room: Arc<Room>) -> Self {
+        let inside = room.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        room.most.fetch_max(inside, Ordering::SeqCst);
+        Self(room)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -103,7 +138,13 @@ async fn answer(State(room): State<Arc<Room>>, headers: HeaderMap, body: Bytes) 
         asked.push((headers, body.clone()));
         asked.len() - 1
     };
+    let _inside = Inside::of(room.clone());
     match (room.script)(&body, before) {
+        Answer::Held(gate, takes, answer) => {
+            drop(gate.acquire().await.unwrap());
+            tokio::time::sleep(takes).await;
+            response(200, "application/json", Body::from(answer.to_string()))
+        }
         Answer::Json(answer) => response(200, "application/json", Body::from(answer.to_string())),
         Answer::Events(events) => {
             let lines = events.into_iter().map(|event| {

@@ -263,6 +263,18 @@ impl Process {
         assert!(sent.unwrap().success());
     }
 
+    /// What it holds in memory now, and the most it ever held, in bytes.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = line.unwrap().split_whitespace().next().unwrap();
+            kilobytes.parse::<u64>().unwrap() << 10
+        };
+        (bytes("VmRSS:"), bytes("VmHWM:"))
+    }
+
     /// Whether the process still runs.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use billhook::clock::{Clock, SystemClock};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 
 use super::report::Report;
 use super::stories::Owed;
@@ -13,6 +12,7 @@ use super::stripe::Stripe;
 use crate::support::chat::ChatServer;
 use crate::support::process::{PATIENCE, Process};
 use crate::support::smtp::SmtpServer;
+use crate::support::tables::select;
 
 /// A message as the outbox has it in the end.
 struct Message {
@@ -40,30 +40,6 @@ pub(crate) struct Books {
     repeated_runs: usize,
     failed_runs: usize,
     paid: BTreeSet<String>,
-}
-
-/// Rows of a statement whose columns are all text.
-async fn select(url: &str, sql: &str) -> Vec<Vec<String>> {
-    let sql = AssertSqlSafe(sql.to_owned());
-    macro_rules! rows {
-        ($connection:ty) => {{
-            let mut connection = <$connection>::connect(url).await.unwrap();
-            let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
-            rows.iter()
-                .map(|row| {
-                    (0..row.len())
-                        .map(|at| row.get::<Option<String>, _>(at).unwrap_or_default())
-                        .collect()
-                })
-                .collect()
-        }};
-    }
-    if url.starts_with("sqlite:") {
-        rows!(SqliteConnection)
-    } else {
-        rows!(PgConnection)
-    }
 }
 
 fn counted(rows: Vec<Vec<String>>) -> impl Iterator<Item = (Vec<String>, usize)> {
