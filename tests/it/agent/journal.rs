@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::scene::{call, done, intent, introduce, kind_mail, lead, reply, shown, start};
 use crate::support::app::{TestApp, event};
+use crate::support::tables::execute;
 
 fn conduct() -> [Reply; 3] {
     [
@@ -65,6 +66,13 @@ async fn a_run_that_dies_anywhere_is_taken_up_from_its_journal() {
     );
 }
 
+/// Waits until no statement of the killed worker is under way: its connection may still be committing, and lets the next
+/// one write only afterwards.
+async fn landed(folder: &TempDir) {
+    let url = format!("sqlite://{}", folder.path().join("b.db").display());
+    execute(&url, "BEGIN IMMEDIATE; ROLLBACK").await;
+}
+
 /// A service with a run that is due, on a file: a killed worker may take its connection with it.
 async fn due() -> (TestApp, Arc<Scripted>, TempDir) {
     let model = Arc::new(Scripted::answering(|request, _| {
@@ -87,8 +95,9 @@ async fn due() -> (TestApp, Arc<Scripted>, TempDir) {
 
 /// Lets a run die, checks how it is taken up, and says with how many steps it died, and whether it had ended before.
 async fn dies_after(polls: usize) -> (usize, bool) {
-    let (app, model, _folder) = due().await;
+    let (app, model, folder) = due().await;
     let finished = killed_after(polls, app.app.worker.decide_due()).await;
+    landed(&folder).await;
     let begun = run_of(&app).await;
     let steps = begun.steps;
     let journaled = replies(&steps);
@@ -133,8 +142,9 @@ async fn dies_after(polls: usize) -> (usize, bool) {
 async fn a_run_that_is_taken_up_late_starts_over_and_doubles_nothing() {
     let mut started_over = 0;
     for polls in (1..).step_by(4) {
-        let (app, model, _folder) = due().await;
+        let (app, model, folder) = due().await;
         let finished = killed_after(polls, app.app.worker.decide_due()).await;
+        landed(&folder).await;
         let begun = run_of(&app).await;
         // What was read is too old to act on by now.
         app.clock.advance(Duration::from_mins(6));
