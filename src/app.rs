@@ -76,6 +76,7 @@ pub fn policy(config: &Config) -> Policy {
         settle: config.follow_up.settle,
         max_age: config.follow_up.max_age,
         expire: config.outbox.expire,
+        approvals_expire: config.approvals.expire,
         first_contact_delay: config.follow_up.first_contact_delay,
         caps: config.caps,
         attempts: config.retry.attempts,

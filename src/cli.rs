@@ -5,6 +5,7 @@
 //! API offers too, and never prints a text that came from outside with its control characters.
 
 mod app;
+mod approvals;
 mod backfill;
 mod demo;
 mod doctor;
@@ -77,6 +78,9 @@ enum Command {
     /// Look at messages to customers and to the business's own people
     #[command(subcommand)]
     Outbox(outbox::Outbox),
+    /// Decide about what a model proposed and a person has to approve
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Tell the business's own application
     #[command(subcommand)]
     App(app::App),
@@ -164,6 +168,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::Send(send) => Box::pin(send.run(&around, output)).await,
         Command::Events(events) => events.run(&around, output).await,
         Command::Outbox(outbox) => outbox.run(&around, output).await,
+        Command::Approvals(approvals) => approvals.run(&around, output).await,
         Command::App(app) => app.run(&around, output).await,
         Command::Prompts(prompts) => prompts.run(&around, output),
         Command::Tools(tools) => tools.run(output),

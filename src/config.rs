@@ -29,10 +29,10 @@ pub use model::{
     ArgumentForm, CallIds, FallbackConfig, ModelConfig, ModelEndpoint, ModelProfile, TokenLimit,
 };
 pub use sections::{
-    AccessConfig, AppConfig, BackfillConfig, BusinessConfig, CapsConfig, DatabaseConfig,
-    EmailConfig, FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat, MoneyConfig,
-    NotifyConfig, OnLostDispute, OutboxConfig, PromptsConfig, RedisConfig, RetryConfig,
-    SalesConfig, ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
+    AccessConfig, AppConfig, ApprovalsConfig, BackfillConfig, BusinessConfig, CapsConfig,
+    DatabaseConfig, EmailConfig, FollowUpConfig, HighValue, InboxConfig, LinksConfig, LogFormat,
+    MoneyConfig, NotifyConfig, OnLostDispute, OutboxConfig, PromptsConfig, RedisConfig,
+    RetryConfig, SalesConfig, ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
 };
 pub use span::{Span, SpanError};
 pub use stripe::{EndpointConfig, StripeConfig};
@@ -83,6 +83,8 @@ pub struct Config {
     pub winback: WinbackConfig,
     /// Messages on their way out.
     pub outbox: OutboxConfig,
+    /// What waits for a person.
+    pub approvals: ApprovalsConfig,
     /// What customers may still use.
     pub access: AccessConfig,
     /// Minor units.

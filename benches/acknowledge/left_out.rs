@@ -6,11 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, BackfillClaim, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
-    ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord,
-    Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
-    NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution,
-    Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    About, Accepted, ApprovalFilter, ApprovalRecord, BackfillClaim, BackfillRecord, Census,
+    Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance,
+    Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
+    LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
+    Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
+    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord, Verdict,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -196,6 +197,26 @@ impl Store for NoDatabase {
     }
 
     async fn objects(&self, _: &ObjectFilter, _: &Page) -> Result<Listing<ObjectRow>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn decide_approval(&self, _: &str, _: &Verdict, _: &str) -> Result<Decision, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn expire_approvals(&self, _: u32) -> Result<u64, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn approvals(
+        &self,
+        _: &ApprovalFilter,
+        _: &Page,
+    ) -> Result<Listing<ApprovalRecord>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn approval(&self, _: &str) -> Result<Option<ApprovalRecord>, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -56,6 +56,8 @@ pub struct JournalError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 pub struct Decided {
     /// What should be done, in order, each with its key.
     pub proposals: Vec<(String, Proposal)>,
+    /// The keys of those that a model proposed; the others are the rules'.
+    pub by_model: BTreeSet<String>,
     /// What it cost.
     pub usage: Usage,
     /// How often the model was asked.
@@ -72,22 +74,32 @@ pub(super) fn proposed(entries: &[Entry]) -> impl Iterator<Item = (&String, &Pro
     })
 }
 
-pub(super) fn decided(entries: &[Entry]) -> Decided {
-    let mut seen = BTreeSet::new();
-    let proposals = proposed(entries)
-        .filter(|(key, _)| seen.insert((*key).clone()))
-        .map(|(key, proposal)| (key.clone(), proposal.clone()))
-        .collect();
+/// What the entries of a run come to.
+pub fn decided(entries: &[Entry]) -> Decided {
+    let (mut seen, mut by_model) = (BTreeSet::new(), BTreeSet::new());
+    let mut proposals = Vec::new();
     let mut usage = Usage::default();
     let mut turns = 0;
     for entry in entries {
-        if let Entry::Reply { reply, .. } = entry {
-            usage.add(reply.usage);
-            turns += 1;
+        match entry {
+            Entry::Reply { reply, .. } => {
+                usage.add(reply.usage);
+                turns += 1;
+            }
+            Entry::Result(judged) => {
+                let Some((key, proposal)) = &judged.proposal else {
+                    continue;
+                };
+                if seen.insert(key.clone()) {
+                    proposals.push((key.clone(), proposal.clone()));
+                    by_model.extend((!judged.by_rules).then(|| key.clone()));
+                }
+            }
         }
     }
     Decided {
         proposals,
+        by_model,
         usage,
         turns,
     }

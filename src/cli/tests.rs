@@ -94,6 +94,7 @@ fn the_help_is_short_and_complete() {
       send         Sign recorded events and post them to a webhook endpoint
       events       Look into the inbox: events, what they changed, and what follows from them
       outbox       Look at messages to customers and to the business's own people
+      approvals    Decide about what a model proposed and a person has to approve
       app          Tell the business's own application
       prompts      Read, check and try out the prompts
       tools        Show the tools a model may call, as it sees them

@@ -1,5 +1,7 @@
 //! An event's story for a person: received, applied, what follows, and what a follow-up still waits for.
 
+mod modes;
+
 use serde_json::Value;
 
 use super::outbox::{recipient, why};
@@ -210,6 +212,12 @@ fn follow_up(event: &EventRecord, run: &RunRecord, output: &mut Output) -> anyho
     for call in &event.tool_calls {
         output.line(format!("  {}", describe(call)))?;
     }
+    for line in modes::shadow(&run.usage, &event.tool_calls) {
+        output.line(format!("  {line}"))?;
+    }
+    for approval in &event.approvals {
+        output.line(format!("  {}", modes::held(approval)))?;
+    }
     if !event.tool_calls.is_empty() && nobody_to_write_to(&event.tool_calls) {
         output.line("  nobody could be written to: the customer has no address on file")?;
     }
@@ -230,7 +238,9 @@ pub(super) fn nobody_to_write_to(calls: &[ToolCallRecord]) -> bool {
 }
 
 fn describe(call: &ToolCallRecord) -> String {
-    let mut verdict = format!("{} by {}: {}", clean(&call.tool), call.by, call.verdict);
+    let whose = if call.shadow { " in shadow" } else { "" };
+    let (tool, by) = (clean(&call.tool), &call.by);
+    let mut verdict = format!("{tool} by {by}{whose}: {}", call.verdict);
     if let Some(rule) = &call.rule {
         verdict = format!("{verdict} by rule {}", clean(rule));
     }

@@ -226,6 +226,7 @@ impl Config {
             ("worker.poll", self.worker.poll),
             ("retry.base", self.retry.base),
             ("outbox.expire", self.outbox.expire),
+            ("approvals.expire", self.approvals.expire),
             ("backfill.first", self.backfill.first),
         ] {
             positive(key, value)?;

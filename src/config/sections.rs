@@ -261,6 +261,15 @@ pub struct OutboxConfig {
     pub expire: Duration,
 }
 
+/// Section `approvals`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalsConfig {
+    /// How long what a model proposed waits for a person's word.
+    #[serde(deserialize_with = "values::duration")]
+    pub expire: Duration,
+}
+
 /// Section `access`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]

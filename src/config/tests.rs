@@ -71,6 +71,7 @@ fn the_default_file_loads_and_holds_the_promised_defaults() {
     assert_eq!(config.backfill.first, Duration::from_hours(72));
     assert_eq!(config.winback.delay, Duration::from_hours(7 * 24));
     assert_eq!(config.outbox.expire, Duration::from_hours(72));
+    assert_eq!(config.approvals.expire, Duration::from_hours(24));
     assert_eq!(config.access.past_due_grace, Duration::from_hours(7 * 24));
     assert_eq!(config.access.on_lost_dispute, OnLostDispute::Keep);
     assert_eq!(

@@ -149,6 +149,13 @@ fn gauges(census: &Census) -> String {
         ("status", FETCHES),
         &census.fetches,
     );
+    // Writing into a string cannot fail.
+    let _written = write!(
+        text,
+        "# HELP billhook_approvals_held What waits for a person's word.\n# TYPE billhook_approvals_held gauge\n\
+         billhook_approvals_held {}\n",
+        census.approvals_held
+    );
     text
 }
 

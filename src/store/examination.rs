@@ -26,7 +26,7 @@ statements! {
     NO_CHANNEL: "SELECT count(*) AS n FROM messages WHERE status = 'pending' AND reason LIKE 'no_channel%'";
     /// Which of the business's own people were not told of something lately.
     UNSENT: "SELECT channel, status, count(*) AS n FROM messages WHERE status IN ('unknown', 'failed', 'suppressed', 'expired', 'held', 'denied') AND status IN ('failed', 'expired') \
-        AND channel IN ('sales', 'finance') AND created_at > $1 GROUP BY channel, status ORDER BY channel, status";
+        AND channel IN ('sales', 'finance') AND created_at > $1 AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.message = messages.id AND a.status <> 'approved') GROUP BY channel, status ORDER BY channel, status";
     /// Of each there are few: what waits, and was refused by the webhook itself.
     REFUSED: "SELECT channel, status, count(*) AS n FROM messages WHERE status IN ('pending', 'sending') AND status = 'pending' AND channel IN ('sales', 'finance') AND not_before > 0 \
         AND reason LIKE 'the chat webhook answered %: is its address still right?' GROUP BY channel, status ORDER BY channel, status";
@@ -34,6 +34,9 @@ statements! {
 
 /// Who was not told something that is older will hardly want to be told now.
 const LATELY: Duration = Duration::from_hours(30 * 24);
+
+/// Whoever is to decide about something that waits for a person should hear of it so long before its time is over.
+const SOON: Duration = Duration::from_hours(4);
 
 /// Notices to the business's own people that are in one status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,10 @@ pub struct Examination {
     pub given_up: u64,
     /// What the key lacks that some question needs.
     pub denied: Vec<String>,
+    /// What waits for a person's word.
+    pub held: u64,
+    /// Of that, what does not wait for it much longer.
+    pub expiring: u64,
 }
 
 impl SqlStore {
@@ -120,6 +127,8 @@ impl SqlStore {
             backfills: self.list_backfills().await?,
             given_up: self.open_questions().await?.remove("given_up").unwrap_or(0),
             denied: self.denials().await?,
+            held: self.count_held(Timestamp(i64::MAX)).await?,
+            expiring: self.count_held(self.clock.now().plus(SOON)).await?,
         })
     }
 

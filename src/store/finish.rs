@@ -3,13 +3,13 @@
 use super::apply::rows::json;
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
-use super::records::{Action, ClaimedRun, Finish, NewEffect, NewMessage};
+use super::records::{Action, ClaimedRun, Finish, NewEffect, NewMessage, SHADOW_FROM};
 use super::runs::{FREE_LANE, fence};
 use super::sql_store::SqlStore;
 use super::standing;
 use super::telling::Scope;
 use crate::clock::Timestamp;
-use crate::guardrails::precondition::fallen;
+use crate::guardrails::precondition::{Purpose, fallen};
 use crate::guardrails::recipient::recipient_key;
 
 statements! {
@@ -19,12 +19,13 @@ statements! {
     MARK_DUPLICATES: "UPDATE tool_calls SET effect = 'duplicate' WHERE run = $1 AND generation = $2 AND effect_key = $3 AND effect IS NULL AND seq > ( \
         SELECT min(first.seq) FROM tool_calls first WHERE first.run = $1 AND first.generation = $2 AND first.effect_key = $3)";
     MARK_ALL: "UPDATE tool_calls SET effect = $4 WHERE run = $1 AND generation = $2 AND effect_key = $3 AND effect IS NULL";
-    MARK_RUN: "UPDATE tool_calls SET effect = $3 WHERE run = $1 AND generation = $2 AND effect_key IS NOT NULL AND effect IS NULL";
+    /// But what was only watched, which never had one.
+    MARK_RUN: "UPDATE tool_calls SET effect = $3 WHERE run = $1 AND generation = $2 AND effect_key IS NOT NULL AND effect IS NULL AND seq < $4";
     /// What an earlier generation proposed has the keys of what this one did, and none of its effect.
-    MARK_EARLIER: "UPDATE tool_calls SET effect = 'suppressed' WHERE run = $1 AND generation < $2 AND effect_key IS NOT NULL AND effect IS NULL";
+    MARK_EARLIER: "UPDATE tool_calls SET effect = 'suppressed' WHERE run = $1 AND generation < $2 AND effect_key IS NOT NULL AND effect IS NULL AND seq < $3";
     INSERT_MESSAGE: "INSERT INTO messages (id, effect_key, account, livemode, event, run, occurrence, playbook, purpose, channel, customer, recipient, recipient_key, \
         message_id, subject, text, html, notice, status, reason, not_before, expires_at, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 'pending', $19, $20, $21, $22)";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
     INSERT_SCHEDULE: "INSERT INTO schedules (effect_key, account, livemode, playbook, customer, subscription, occurrence, run, event, data, due_at, status) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending')";
     INSERT_HOLD: "INSERT INTO holds (effect_key, account, livemode, order_id, owner, reason, occurrence, placed_at, ends_at) VALUES ($1, $2, $3, $4, 'model', $5, $6, $7, $8)";
@@ -37,12 +38,37 @@ statements! {
 /// The generation that a run begins with.
 const FIRST_GENERATION: i64 = 1;
 
-fn scope(run: &ClaimedRun, now: Timestamp) -> Scope<'_> {
-    Scope {
-        account: &run.account,
-        livemode: run.livemode,
-        event: &run.event,
-        now,
+/// Whose effect it is: what stands on every row that it writes.
+pub(super) struct Source {
+    pub(super) account: String,
+    pub(super) livemode: bool,
+    pub(super) event: String,
+    pub(super) run: String,
+    pub(super) occurrence: String,
+    pub(super) customer: Option<String>,
+    pub(super) playbook: String,
+}
+
+impl Source {
+    fn of(run: &ClaimedRun) -> Self {
+        Self {
+            account: run.account.clone(),
+            livemode: run.livemode,
+            event: run.event.clone(),
+            run: run.id.clone(),
+            occurrence: run.occurrence.clone(),
+            customer: run.customer.clone(),
+            playbook: run.playbook.clone(),
+        }
+    }
+
+    fn scope(&self, now: Timestamp) -> Scope<'_> {
+        Scope {
+            account: &self.account,
+            livemode: self.livemode,
+            event: &self.event,
+            now,
+        }
     }
 }
 
@@ -63,15 +89,16 @@ impl SqlStore {
         }
         if status == "done" {
             for effect in &finish.effects {
-                self.write_effect(&mut tx, run, effect, now).await?;
+                self.write_effect(&mut tx, run, (effect, finish.purpose), now)
+                    .await?;
             }
         } else {
-            tx.run(&MARK_RUN, args![&run.id, run.generation, "suppressed"])
-                .await?;
+            let marked = args![&run.id, run.generation, "suppressed", SHADOW_FROM];
+            tx.run(&MARK_RUN, marked).await?;
         }
         if run.generation > FIRST_GENERATION {
-            tx.run(&MARK_EARLIER, args![&run.id, run.generation])
-                .await?;
+            let marked = args![&run.id, run.generation, SHADOW_FROM];
+            tx.run(&MARK_EARLIER, marked).await?;
         }
         let ended = tx
             .run(
@@ -91,13 +118,13 @@ impl SqlStore {
         &self,
         tx: &mut Transaction,
         run: &ClaimedRun,
-        effect: &NewEffect,
+        (effect, purpose): (&NewEffect, Purpose),
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let status = if matches!(effect.action, Action::Send(_)) {
-            "intended"
-        } else {
-            "done"
+        let status = match effect.action {
+            Action::Send(_) => "intended",
+            Action::Await(_) => "held",
+            _ => "done",
         };
         let tool = effect.proposal.tool();
         let proposal = json(&effect.proposal);
@@ -128,11 +155,29 @@ impl SqlStore {
             args![&run.id, run.generation, &effect.key],
         )
         .await?;
-        match &effect.action {
-            Action::Send(message) => {
-                self.insert_message(tx, run, &effect.key, message, now)
-                    .await
-            }
+        let source = Source::of(run);
+        if let Action::Await(awaited) = &effect.action {
+            let what = (effect.key.as_str(), tool, purpose);
+            return self.hold(tx, &source, what, awaited, now).await;
+        }
+        self.act(tx, &source, &effect.key, &effect.action, now)
+            .await
+    }
+
+    /// Writes what an effect is, once its key is taken.
+    pub(super) async fn act(
+        &self,
+        tx: &mut Transaction,
+        source: &Source,
+        key: &str,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match action {
+            Action::Send(message) => self
+                .insert_message(tx, source, key, message, (now, None))
+                .await
+                .map(drop),
             Action::Schedule {
                 playbook,
                 due_at,
@@ -142,15 +187,15 @@ impl SqlStore {
                 .run(
                     &INSERT_SCHEDULE,
                     args![
-                        &effect.key,
-                        &run.account,
-                        run.livemode,
+                        key,
+                        &source.account,
+                        source.livemode,
                         playbook,
-                        &run.customer,
+                        &source.customer,
                         subscription,
-                        &run.occurrence,
-                        &run.id,
-                        &run.event,
+                        &source.occurrence,
+                        &source.run,
+                        &source.event,
                         data.to_string(),
                         *due_at,
                     ],
@@ -163,36 +208,48 @@ impl SqlStore {
                 ends_at,
             } => {
                 let hold = args![
-                    &effect.key,
-                    &run.account,
-                    run.livemode,
+                    key,
+                    &source.account,
+                    source.livemode,
                     order,
                     reason,
-                    &run.occurrence,
+                    &source.occurrence,
                     now,
                     *ends_at
                 ];
                 tx.run(&INSERT_HOLD, hold).await?;
-                self.tell_of_hold(tx, scope(run, now), order).await
+                self.tell_of_hold(tx, source.scope(now), order).await
             }
             Action::Release { order } => {
-                let held = args![now, &run.account, run.livemode, &run.occurrence, order];
+                let held = args![
+                    now,
+                    &source.account,
+                    source.livemode,
+                    &source.occurrence,
+                    order
+                ];
                 if tx.run(&RELEASE_HOLDS, held).await? > 0 {
-                    self.tell_of_hold(tx, scope(run, now), order).await?;
+                    self.tell_of_hold(tx, source.scope(now), order).await?;
                 }
                 Ok(())
             }
+            Action::Await(_) => Err(StoreError::Inconsistent {
+                column: "approvals.action",
+                what: "what waits for a person cannot be what another waits for",
+            }),
         }
     }
 
-    async fn insert_message(
+    /// Puts a message into the outbox, and says its id. With `held_until` it waits there for a person.
+    pub(super) async fn insert_message(
         &self,
         tx: &mut Transaction,
-        run: &ClaimedRun,
+        source: &Source,
         key: &str,
         message: &NewMessage,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+        (now, held_until): (Timestamp, Option<Timestamp>),
+    ) -> Result<String, StoreError> {
+        let id = self.ids.next("msg");
         let (not_before, reason) = if message.first_contact {
             let wait = now.plus(self.policy.first_contact_delay);
             (
@@ -208,17 +265,17 @@ impl SqlStore {
         tx.run(
             &INSERT_MESSAGE,
             args![
-                self.ids.next("msg"),
+                &id,
                 key,
-                &run.account,
-                run.livemode,
-                &run.event,
-                &run.id,
-                &run.occurrence,
-                &run.playbook,
+                &source.account,
+                source.livemode,
+                &source.event,
+                &source.run,
+                &source.occurrence,
+                &source.playbook,
                 message.purpose.as_str(),
                 message.channel.as_str(),
-                &run.customer,
+                &source.customer,
                 &message.recipient,
                 message.recipient.as_deref().map(recipient_key),
                 &message.message_id,
@@ -226,13 +283,14 @@ impl SqlStore {
                 &message.text,
                 &message.html,
                 message.notice.as_ref().map(ToString::to_string),
+                held_until.map_or("pending", |_| "held"),
                 &reason,
                 not_before,
-                now.plus(self.policy.expire),
+                held_until.unwrap_or_else(|| now.plus(self.policy.expire)),
                 now,
             ],
         )
-        .await
-        .map(drop)
+        .await?;
+        Ok(id)
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use self::rows::{admissions, arrivals, bodies, envelopes};
 use super::database::{args, list, statements};
 use super::error::StoreError;
-use super::records::{Accepted, ClaimedEvent, Delivery, Failure, Retried};
+use super::records::{Accepted, ClaimedEvent, Delivery, Failure};
 use super::sql_store::SqlStore;
+use super::verdicts::Retried;
 use crate::clock::{Timestamp, micros};
 use crate::stripe::event::Event;
 

@@ -2,10 +2,11 @@
 //!
 //! Callers see [`Store`] and the records in `records.rs`, never a connection or a table. No verb holds a transaction
 //! while anything outside of the database happens. A new verb is a method here, its statements and its code in the file
-//! of its stage (`inbox`, `apply`, `observe`, `backfill`, `runs`, `finish`, `outbox`, `read`, `lists`), a case in `tests/it/store.rs`, which runs on
+//! of its stage (`inbox`, `apply`, `observe`, `backfill`, `runs`, `finish`, `approvals`, `outbox`, `read`, `lists`), a case in `tests/it/store.rs`, which runs on
 //! both databases, and a story in `tests/it/faults`, where every call of it fails once.
 
 mod apply;
+mod approvals;
 mod backfill;
 mod caps;
 pub(crate) mod database;
@@ -30,6 +31,7 @@ mod standing;
 mod summary;
 mod telling;
 mod values;
+mod verdicts;
 mod waits;
 
 use std::collections::BTreeSet;
@@ -37,6 +39,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use approvals::{Awaited, Fallback};
 pub use backfill::{BackfillClaim, BackfillRecord, ClaimedBackfill, Gap, Holder, Progress};
 pub use error::StoreError;
 pub use examination::{Examination, UnsentNotices};
@@ -47,6 +50,7 @@ pub use records::*;
 pub use shown::*;
 pub use sql_store::SqlStore;
 pub use telling::{About, TOLD};
+pub use verdicts::*;
 
 use crate::clock::Timestamp;
 use crate::config::{AccessConfig, CapsConfig};
@@ -60,6 +64,8 @@ pub struct Policy {
     pub max_age: Duration,
     /// A postponed message ends after this.
     pub expire: Duration,
+    /// What waits for a person's word waits so long.
+    pub approvals_expire: Duration,
     /// The first failure mail to a customer who never paid waits so long.
     pub first_contact_delay: Duration,
     /// How many mails may leave.
@@ -190,6 +196,16 @@ pub trait Store: Send + Sync {
         id: &str,
         resolution: Resolution,
     ) -> Result<Resolved, StoreError>;
+    /// Ends the wait of something that a model proposed, as a person decided. What is approved leaves as it was shown, if no
+    /// fact stands against it by now; in place of what is denied, what is owed by rule is done.
+    async fn decide_approval(
+        &self,
+        id: &str,
+        verdict: &Verdict,
+        by: &str,
+    ) -> Result<Decision, StoreError>;
+    /// Ends the wait of what nobody decided about in time, at most `limit`, as a denial does; says how many.
+    async fn expire_approvals(&self, limit: u32) -> Result<u64, StoreError>;
     /// Claims questions to Stripe that are due, of one mode or of both, under a lease.
     async fn claim_fetches(
         &self,
@@ -234,6 +250,14 @@ pub trait Store: Send + Sync {
     ) -> Result<Listing<MessageRecord>, StoreError>;
     /// One message as rendered.
     async fn message(&self, id: &str) -> Result<Option<MessageRecord>, StoreError>;
+    /// Lists approvals, newest first.
+    async fn approvals(
+        &self,
+        filter: &ApprovalFilter,
+        page: &Page,
+    ) -> Result<Listing<ApprovalRecord>, StoreError>;
+    /// One approval, with everything that would leave.
+    async fn approval(&self, id: &str) -> Result<Option<ApprovalRecord>, StoreError>;
     /// Lists object rows of a kind, newest first.
     async fn objects(
         &self,

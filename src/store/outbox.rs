@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::caps::Mail;
 use super::database::{args, list, statements};
 use super::error::StoreError;
-use super::records::{Channel, ClaimedMessage, Clearance, Resolution, Resolved, SendOutcome};
+use super::records::{Channel, ClaimedMessage, Clearance, SendOutcome};
 use super::sql_store::SqlStore;
 use super::standing;
 use super::telling::About;
+use super::verdicts::{Resolution, Resolved};
 use crate::clock::micros;
 use crate::guardrails::precondition::{Purpose, fallen, fallen_for_notice};
 
@@ -49,9 +50,10 @@ statements! {
     /// The epoch moves on, too: a sender that reports late what it did not know must not undo what a person decided.
     RESOLVE_SENT: "UPDATE messages SET status = 'sent', reason = $2, sent_at = tried_at, epoch = epoch + 1 WHERE id = $1 AND status = 'unknown' RETURNING effect_key";
     /// What did not reach the business's own people may go again, too: no customer is written to, and the application is
-    /// told again by a command of its own.
+    /// told again by a command of its own. What nobody approved stays where it is.
     RESOLVE_RESEND: "UPDATE messages SET status = 'pending', reason = $2, not_before = $3, expires_at = $4, lease_until = 0, epoch = epoch + 1 \
-        WHERE id = $1 AND (status = 'unknown' OR (status IN ('failed', 'expired') AND channel IN ('sales', 'finance'))) RETURNING effect_key";
+        WHERE id = $1 AND (status = 'unknown' OR (status IN ('failed', 'expired') AND channel IN ('sales', 'finance'))) \
+        AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.message = messages.id AND a.status <> 'approved') RETURNING effect_key";
     STATUS: "SELECT status FROM messages WHERE id = $1";
 }
 

@@ -88,6 +88,7 @@ impl SqlStore {
                 .iter()
                 .map(|row| message(row, moment))
                 .collect::<Result<_, _>>()?;
+            event.approvals = self.approvals_of(occurrence).await?;
             event.run = Some(run);
         }
         event.waits_for = self.event_waits(&found, event.run.as_ref(), moment)?;

@@ -4,6 +4,7 @@ use billhook_tools::Proposal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::approvals::Awaited;
 use super::telling::About;
 use crate::clock::Timestamp;
 use crate::guardrails::occurrence::Occurrence;
@@ -132,6 +133,10 @@ pub struct NewStep {
     pub call: Option<NewToolCall>,
 }
 
+/// The steps of a model that is only watched are numbered from here, so that they stand beside those of whoever acts. No
+/// run has as many.
+pub const SHADOW_FROM: i64 = 1000;
+
 /// A tool call as it was judged.
 #[derive(Debug, Clone)]
 pub struct NewToolCall {
@@ -180,7 +185,8 @@ pub struct NewEffect {
 }
 
 /// What an effect writes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// A message in the outbox.
     Send(Box<NewMessage>),
@@ -209,6 +215,8 @@ pub enum Action {
         /// The order.
         order: String,
     },
+    /// Nothing yet: it waits for a person.
+    Await(Box<Awaited>),
 }
 
 /// Who a message is for.
@@ -251,7 +259,7 @@ impl Channel {
 }
 
 /// A rendered message on its way into the outbox.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewMessage {
     /// Who it is for.
     pub channel: Channel,
@@ -355,27 +363,6 @@ pub enum SendOutcome {
     },
 }
 
-/// What a person says became of a message that nobody knows the fate of, or decides about a notice that did not arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resolution {
-    /// It went out.
-    Sent,
-    /// It did not, or may go twice: send it again. Also of a notice to sales or finance that failed or expired.
-    Resend,
-}
-
-/// What `resolve_message` found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resolved {
-    /// It is as the person said now.
-    Done,
-    /// There is nothing to resolve: it has this status.
-    NotUnknown(String),
-    /// There is no such message.
-    Missing,
-}
-
 /// What becomes of an event that was not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -385,15 +372,4 @@ pub enum Failure {
     Postpone(Timestamp),
     /// It failed for good.
     Dead,
-}
-
-/// What `retry_event` found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retried {
-    /// It will be tried again.
-    Retrying,
-    /// It is neither dead nor retrying.
-    NotDead,
-    /// There is no such event.
-    Missing,
 }

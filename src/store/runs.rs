@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
 use super::inbox::WAKE_LANE;
-use super::records::{ClaimedRun, NewStep, Release, RunInput, Step};
+use super::records::{ClaimedRun, NewStep, Release, RunInput, SHADOW_FROM, Step};
 use super::shown::ObjectRow;
 use super::sql_store::SqlStore;
 use crate::clock::{Timestamp, micros};
@@ -256,7 +256,7 @@ impl SqlStore {
                 }),
             };
         }
-        if step.seq == 0 {
+        if step.seq == 0 || step.seq == SHADOW_FROM {
             tx.run(&NOTE_MODEL, args![&run.id, &step.model, &step.prompt_hash])
                 .await?;
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::fetches::FetchRecord;
 use super::records::Channel;
+use super::verdicts::ApprovalRecord;
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::Superseded;
 
@@ -159,6 +160,8 @@ pub struct EventRecord {
     pub tool_calls: Vec<ToolCallRecord>,
     /// Its runs' messages.
     pub messages: Vec<MessageRecord>,
+    /// What of its runs was held until a person decided, or still is.
+    pub approvals: Vec<ApprovalRecord>,
     /// The body, as JSON.
     pub payload: Value,
 }
@@ -221,6 +224,8 @@ pub struct ToolCallRecord {
     pub arguments: Value,
     /// `model` or `rules`.
     pub by: String,
+    /// Whoever called was only watched: it has no effect, whatever the verdict, and its key says so.
+    pub shadow: bool,
     /// `allowed`, `refused` or `held`.
     pub verdict: String,
     /// The rule that refused it.
@@ -342,6 +347,8 @@ pub struct Census {
     pub messages: BTreeMap<String, u64>,
     /// Questions to Stripe that are not answered, by status.
     pub fetches: BTreeMap<String, u64>,
+    /// What waits for a person's word.
+    pub approvals_held: u64,
     /// Whether anything can still be done now: nothing claimed, due or waiting for its window.
     pub idle: bool,
 }

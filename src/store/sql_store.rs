@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use super::database::{Database, File, Sql};
 use super::error::StoreError;
 use super::{
-    About, Accepted, BackfillClaim, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
-    ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord,
-    Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
-    NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Policy, Progress, Release,
-    Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    About, Accepted, ApprovalFilter, ApprovalRecord, BackfillClaim, BackfillRecord, Census,
+    Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance,
+    Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
+    LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
+    Observation, Observed, Page, Policy, Progress, Release, Resolution, Resolved, Retried,
+    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord, Verdict,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -35,6 +36,8 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("runs", super::runs::ALL),
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
+    ("approvals", super::approvals::ALL),
+    ("approvals/shown", super::approvals::shown::ALL),
     ("caps", super::caps::ALL),
     ("fetches", super::fetches::ALL),
     ("read", super::read::ALL),
@@ -246,6 +249,27 @@ impl Store for SqlStore {
         resolution: Resolution,
     ) -> Result<Resolved, StoreError> {
         self.resolve(id, resolution).await
+    }
+    async fn decide_approval(
+        &self,
+        id: &str,
+        verdict: &Verdict,
+        by: &str,
+    ) -> Result<Decision, StoreError> {
+        self.decide_held(id, verdict, by).await
+    }
+    async fn expire_approvals(&self, limit: u32) -> Result<u64, StoreError> {
+        self.expire_held(limit).await
+    }
+    async fn approvals(
+        &self,
+        filter: &ApprovalFilter,
+        page: &Page,
+    ) -> Result<Listing<ApprovalRecord>, StoreError> {
+        self.list_approvals(filter, page).await
+    }
+    async fn approval(&self, id: &str) -> Result<Option<ApprovalRecord>, StoreError> {
+        self.read_approval(id).await
     }
     async fn claim_fetches(
         &self,

@@ -4,6 +4,7 @@ use super::database::{Row, args, statements};
 use super::error::StoreError;
 use super::shown::Census;
 use super::sql_store::SqlStore;
+use crate::clock::Timestamp;
 
 statements! {
     /// Each count names the list of its partial index word for word: SQLite uses the index for nothing else.
@@ -45,6 +46,7 @@ impl SqlStore {
             runs: counted(self.db.rows(&RUNS, args![]).await?)?,
             messages: counted(self.db.rows(&MESSAGES, args![]).await?)?,
             fetches: self.open_questions().await?,
+            approvals_held: self.count_held(Timestamp(i64::MAX)).await?,
             idle: false,
         };
         let mut due = 0;

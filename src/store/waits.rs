@@ -258,6 +258,10 @@ pub(super) fn message(row: &Row, moment: Moment) -> Result<Option<String>, Store
                 )
             })
         }
+        "held" => Some(format!(
+            "waits for a person's word until {}: `billhook approvals list --status held` names it",
+            second(row.time("expires_at")?)
+        )),
         "unknown" => Some(format!(
             "waits for a person: look for Message-ID {} at the mail server, then `billhook outbox resolve {} sent` or `resend`",
             row.text("message_id")?,

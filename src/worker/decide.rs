@@ -5,20 +5,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use billhook_tools::Proposal;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::journal::StoreJournal;
+use super::journal::{StoreJournal, Voice};
 use crate::agent::brief::{Brief, Settings, Subject};
-use crate::agent::journal::{Decided, Entry, JournalError};
-use crate::agent::model::Model;
+use crate::agent::journal::{Entry, JournalError};
+use crate::agent::model::{Model, Usage};
+use crate::agent::playbook::Mode;
 use crate::agent::prompts::{Prompts, PromptsError};
 use crate::agent::rules::Rules;
 use crate::agent::run::{Run, RunError};
 use crate::clock::Clock;
 use crate::facts::StoreFacts;
 use crate::guardrails::precondition::{Purpose, fallen};
-use crate::store::{Channel, ClaimedRun, Finish, NewEffect, RunInput, Store, StoreError};
+use crate::store::{
+    Channel, ClaimedRun, Finish, NewEffect, RunInput, SHADOW_FROM, Step, Store, StoreError,
+};
 
 /// Everything that decisions are made with.
 pub struct Deciding {
@@ -61,6 +65,27 @@ impl From<StoreError> for Undecided {
         match error {
             StoreError::Fenced => Self::Fenced,
             other => Self::Failed(Box::new(other)),
+        }
+    }
+}
+
+impl From<RunError> for Undecided {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Deferred {
+                reason,
+                retry_after,
+            } => Self::Deferred {
+                reason,
+                retry_after,
+            },
+            RunError::Retry(source) => match source.downcast::<JournalError>() {
+                Ok(journal) if matches!(journal.0.downcast_ref(), Some(StoreError::Fenced)) => {
+                    Self::Fenced
+                }
+                Ok(journal) => Self::Failed(journal),
+                Err(other) => Self::Failed(other),
+            },
         }
     }
 }
@@ -118,20 +143,9 @@ impl Deciding {
             purpose,
         };
         let brief = Brief::new(subject, &self.settings, &self.prompts);
-        let decided = self
-            .ask(store, clock, (run, deadline), &input, &brief)
+        let (effects, usage) = self
+            .ask(store, clock, (run, deadline), &input, (&brief, purpose))
             .await?;
-        let now = clock.now();
-        let mut effects = Vec::with_capacity(decided.proposals.len());
-        for (key, proposal) in &decided.proposals {
-            let action = self.prepare(key, proposal, &brief, purpose, now)?;
-            effects.push(NewEffect {
-                key: key.clone(),
-                proposal: proposal.clone(),
-                action,
-            });
-        }
-        let usage = json!({ "turns": decided.turns, "tokens": decided.usage });
         store
             .finish_run(
                 run,
@@ -147,27 +161,26 @@ impl Deciding {
         Ok("done")
     }
 
+    /// Has a run decided as its playbook's mode says: what it writes, and what it cost.
     async fn ask(
         &self,
         store: &dyn Store,
         clock: &dyn Clock,
         (run, deadline): (&ClaimedRun, Instant),
         input: &RunInput,
-        brief: &Brief,
-    ) -> Result<Decided, Undecided> {
-        let rules = Rules;
+        (brief, purpose): (&Brief, Purpose),
+    ) -> Result<(Vec<NewEffect>, Value), Undecided> {
+        let playbook = self.prompts.playbook(&run.playbook)?;
         // After this moment nobody waits for a model any more.
-        let model: &dyn Model = if clock.now() >= run.decide_by {
-            &rules
-        } else {
+        let asks = !self.model.is_rules() && clock.now() < run.decide_by;
+        let mode = if asks { playbook.mode } else { Mode::Live };
+        let rules = Rules;
+        let model: &dyn Model = if asks && mode != Mode::Shadow {
             self.model.as_ref()
+        } else {
+            &rules
         };
-        let entries: Vec<Entry> = input
-            .steps
-            .iter()
-            .map(|step| serde_json::from_value(step.data.clone()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| Undecided::Failed(Box::new(error)))?;
+        let (shadow, entries) = entries(&input.steps)?;
         let rendered = self.prompts.render(&run.playbook, &brief.context)?;
         let owed = self.prompts.owed_calls(&run.playbook, &brief.context)?;
         let journal = StoreJournal {
@@ -175,9 +188,15 @@ impl Deciding {
             run,
             model: model.name(),
             prompt_hash: &self.prompts.hash,
+            voice: if mode == Mode::Approve {
+                Voice::Held
+            } else {
+                Voice::Acts
+            },
         };
-        let running = Run {
-            playbook: self.prompts.playbook(&run.playbook)?,
+        let rehearse = |proposal: &Proposal| self.rehearse(proposal, brief);
+        let running = || Run {
+            playbook,
             rendered: &rendered,
             brief,
             owed: &owed,
@@ -185,23 +204,57 @@ impl Deciding {
             journal: &journal,
             deadline: Some(deadline),
             facts: self.facts.as_ref(),
-            rehearse: &|proposal| self.rehearse(proposal, brief),
+            rehearse: &rehearse,
         };
-        running.decide(entries).await.map_err(|error| match error {
-            RunError::Deferred {
-                reason,
-                retry_after,
-            } => Undecided::Deferred {
-                reason,
-                retry_after,
-            },
-            RunError::Retry(source) => match source.downcast::<JournalError>() {
-                Ok(journal) if matches!(journal.0.downcast_ref(), Some(StoreError::Fenced)) => {
-                    Undecided::Fenced
-                }
-                Ok(journal) => Undecided::Failed(journal),
-                Err(other) => Undecided::Failed(other),
-            },
-        })
+        let watched = match mode {
+            Mode::Shadow if entries.is_empty() => {
+                let until = (shadow, deadline);
+                Some(self.watch(store, run, running(), until).await?)
+            }
+            Mode::Shadow => Some(self.watched(&shadow)),
+            Mode::Live | Mode::Approve => None,
+        };
+        let decided = running().decide(entries).await?;
+        let now = clock.now();
+        let mut effects = Vec::with_capacity(decided.proposals.len());
+        for (key, proposal) in &decided.proposals {
+            let action = self.prepare(key, proposal, brief, purpose, now)?;
+            effects.push(NewEffect {
+                key: key.clone(),
+                proposal: proposal.clone(),
+                action,
+            });
+        }
+        if mode == Mode::Approve {
+            let rules = (running(), owed.as_slice());
+            let made = (brief, purpose, now);
+            effects = self.held(rules, &decided, effects, made).await?;
+        }
+        let mut tokens = decided.usage;
+        tokens.add(watched.as_ref().map_or_else(Usage::default, |w| w.usage));
+        let mut usage = json!({ "turns": decided.turns, "tokens": tokens });
+        if let Some(watched) = watched {
+            let told = watched.told(run, &decided);
+            if let Some(usage) = usage.as_object_mut() {
+                usage.insert("shadow".to_owned(), told);
+            }
+        }
+        Ok((effects, usage))
     }
+}
+
+/// The journal of a shadow, and that of whoever acts.
+fn entries(steps: &[Step]) -> Result<(Vec<Entry>, Vec<Entry>), Undecided> {
+    let (mut shadow, mut acts) = (Vec::new(), Vec::new());
+    for step in steps {
+        let entry = serde_json::from_value(step.data.clone());
+        let entry = entry.map_err(|error| Undecided::Failed(Box::new(error)))?;
+        let journal = if step.seq < SHADOW_FROM {
+            &mut acts
+        } else {
+            &mut shadow
+        };
+        journal.push(entry);
+    }
+    Ok((shadow, acts))
 }

@@ -2,8 +2,19 @@
 
 use async_trait::async_trait;
 
-use crate::agent::journal::{Entry, Journal, JournalError};
-use crate::store::{ClaimedRun, NewStep, NewToolCall, Store};
+use crate::agent::journal::{Entry, Journal, JournalError, Judged};
+use crate::store::{ClaimedRun, NewStep, NewToolCall, SHADOW_FROM, Store};
+
+/// What becomes of what the model of a journal proposes. What rules propose always acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// It takes effect.
+    Acts,
+    /// It waits for a person.
+    Held,
+    /// Nothing: it is only watched.
+    Shadow,
+}
 
 /// Commits steps under the run's fence.
 pub(super) struct StoreJournal<'a> {
@@ -11,6 +22,18 @@ pub(super) struct StoreJournal<'a> {
     pub(super) run: &'a ClaimedRun,
     pub(super) model: &'a str,
     pub(super) prompt_hash: &'a str,
+    pub(super) voice: Voice,
+}
+
+impl StoreJournal<'_> {
+    fn verdict(&self, judged: &Judged) -> &'static str {
+        let waits = self.voice == Voice::Held && !judged.by_rules && judged.proposal.is_some();
+        match judged.refused {
+            Some(_) => "refused",
+            None if waits => "held",
+            None => "allowed",
+        }
+    }
 }
 
 #[async_trait]
@@ -24,19 +47,23 @@ impl Journal for StoreJournal<'_> {
                 arguments: serde_json::from_str(&judged.call.arguments)
                     .unwrap_or_else(|_| serde_json::Value::String(judged.call.arguments.clone())),
                 by: if judged.by_rules { "rules" } else { "model" },
-                verdict: if judged.refused.is_some() {
-                    "refused"
-                } else {
-                    "allowed"
-                },
+                verdict: self.verdict(judged),
                 rule: judged.refused.as_ref().map(|(rule, _)| rule.clone()),
                 reason: judged.refused.as_ref().map(|(_, reason)| storable(reason)),
-                effect_key: judged.proposal.as_ref().map(|(key, _)| key.clone()),
+                effect_key: judged.proposal.as_ref().map(|(key, _)| match self.voice {
+                    // Never the key of anything that happens.
+                    Voice::Shadow => format!("shadow:{key}"),
+                    Voice::Acts | Voice::Held => key.clone(),
+                }),
                 result: judged.result.clone(),
             }),
         };
+        let from = match self.voice {
+            Voice::Shadow => SHADOW_FROM,
+            Voice::Acts | Voice::Held => 0,
+        };
         let step = NewStep {
-            seq: i64::try_from(seq).unwrap_or(i64::MAX),
+            seq: i64::try_from(seq).map_or(i64::MAX, |seq| seq.saturating_add(from)),
             data,
             prompt_hash: self.prompt_hash.to_owned(),
             model: self.model.to_owned(),

@@ -10,6 +10,7 @@ mod fetch;
 mod follow_up;
 mod journal;
 mod lanes;
+mod modes;
 mod prepare;
 
 use std::sync::Arc;
@@ -86,6 +87,9 @@ pub struct Worker {
 
 /// The longest pause after a look that failed: nobody rings again for what it did not find.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Approvals whose time is over that are ended in one go.
+const APPROVALS_AT_ONCE: u32 = 100;
 
 /// Schedules promoted in one transaction.
 const SCHEDULES_AT_ONCE: u32 = 100;
@@ -166,9 +170,15 @@ impl Worker {
         tracing::error!(stage, error, "the store does not answer; trying again");
     }
 
-    /// Turns due schedules into follow-ups; says how many.
+    /// Turns due schedules into follow-ups, and ends the wait of what nobody approved in time; says how many.
     pub async fn promote_due(&self) -> Result<u64, StoreError> {
-        self.store.promote_schedules(SCHEDULES_AT_ONCE).await
+        let promoted = self.store.promote_schedules(SCHEDULES_AT_ONCE).await;
+        // Whatever became of the one, the other is due.
+        let expired = self.store.expire_approvals(APPROVALS_AT_ONCE).await;
+        if let Ok(1..) = expired {
+            self.doorbell.ring(Bell::Outbox);
+        }
+        Ok(promoted? + expired?)
     }
 
     /// Applies what is pending; says how many events were claimed.

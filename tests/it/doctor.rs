@@ -114,6 +114,7 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      dead events: none > -
     ok      unknown messages: none > -
     ok      notices without a way: none > -
+    ok      held for approval: none > -
     ok      notices not sent: none > -
     ok      given up at Stripe: none > -
     off     missed events: nobody has looked for any yet > -

@@ -2,6 +2,7 @@
 
 mod answers;
 mod application;
+mod approvals;
 mod crash;
 mod crowd;
 mod hints;

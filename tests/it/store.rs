@@ -27,6 +27,7 @@ macro_rules! on_both {
     };
 }
 
+mod approvals;
 mod backfill;
 mod belongings;
 mod caps;

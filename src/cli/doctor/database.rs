@@ -134,6 +134,8 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         backfills,
         given_up,
         denied,
+        held,
+        expiring,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -187,6 +189,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
             *no_channel,
             "set SALES_WEBHOOK_URL or SALES_EMAIL, FINANCE_WEBHOOK_URL or FINANCE_EMAIL",
         ),
+        approvals(*held, *expiring),
         unsent(unsent_notices),
         waiting(
             "given up at Stripe",
@@ -311,6 +314,20 @@ fn unsent(notices: &[UnsentNotices]) -> Finding {
         next.join(", ")
     );
     Finding::warning(CHECK, found.join(", "), &next)
+}
+
+/// What waits for a person's word, and how much of it not for long.
+fn approvals(held: u64, expiring: u64) -> Finding {
+    let found = match (held, expiring) {
+        (0, _) => return Finding::ok("held for approval", "none"),
+        (held, 0) => held.to_string(),
+        (held, soon) => format!("{held}, of which {soon} expire within four hours"),
+    };
+    Finding::warning(
+        "held for approval",
+        found,
+        "`billhook approvals list --status held`, then `approve ID` or `deny ID`; when the time is over the rules do what is owed",
+    )
 }
 
 fn waiting(check: &'static str, count: u64, next: &str) -> Finding {

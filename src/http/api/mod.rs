@@ -3,6 +3,7 @@
 //! Every route here is behind the token; `router` sees to that for all of them at once. A new resource is a file here
 //! and one line in [`routes`].
 
+mod approvals;
 mod events;
 mod objects;
 mod outbox;
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(events::routes())
         .merge(runs::routes())
         .merge(outbox::routes())
+        .merge(approvals::routes())
         .merge(objects::routes());
     Router::new().nest("/api/v1", api)
 }

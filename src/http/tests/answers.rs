@@ -187,6 +187,9 @@ async fn metrics_show_the_census_with_zeros() {
     billhook_fetches{status="denied"} 0
     billhook_fetches{status="given_up"} 0
     billhook_fetches{status="pending"} 0
+    # HELP billhook_approvals_held What waits for a person's word.
+    # TYPE billhook_approvals_held gauge
+    billhook_approvals_held 0
     "#);
 }
 

@@ -32,6 +32,7 @@ fn event(id: &str, status: &str) -> EventRecord {
         run: None,
         tool_calls: Vec::new(),
         messages: Vec::new(),
+        approvals: Vec::new(),
         payload: Value::Null,
     }
 }

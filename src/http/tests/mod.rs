@@ -2,6 +2,7 @@
 
 mod answers;
 mod api;
+mod approvals;
 mod outbox;
 mod webhook;
 

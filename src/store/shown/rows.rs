@@ -7,6 +7,7 @@ use super::{EventRecord, MessageRecord, RunRecord, ToolCallRecord};
 use crate::clock::Timestamp;
 use crate::store::database::Row;
 use crate::store::error::StoreError;
+use crate::store::records::SHADOW_FROM;
 use crate::store::waits::{self, Moment};
 
 pub(in crate::store) fn count(row: &Row, column: &'static str) -> Result<u32, StoreError> {
@@ -48,6 +49,7 @@ pub(in crate::store) fn event(row: &Row) -> Result<EventRecord, StoreError> {
         run: None,
         tool_calls: Vec::new(),
         messages: Vec::new(),
+        approvals: Vec::new(),
         payload: Value::Null,
     })
 }
@@ -76,7 +78,9 @@ pub(in crate::store) fn run(row: &Row) -> Result<RunRecord, StoreError> {
 }
 
 pub(in crate::store) fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreError> {
-    let acts = row.text("verdict")? != "refused" && row.opt_text("effect_key")?.is_some();
+    let shadow = row.int("seq")? >= SHADOW_FROM;
+    let refused = row.text("verdict")? == "refused";
+    let acts = !shadow && !refused && row.opt_text("effect_key")?.is_some();
     Ok(ToolCallRecord {
         object: "tool_call",
         id: row.text("id")?,
@@ -85,6 +89,7 @@ pub(in crate::store) fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreErro
         tool: row.text("tool")?,
         arguments: json(row.opt_text("arguments")?),
         by: row.text("by")?,
+        shadow,
         verdict: row.text("verdict")?,
         rule: row.opt_text("rule")?,
         reason: row.opt_text("reason")?,

@@ -5,6 +5,7 @@ mod hostile;
 mod journal;
 mod lanes;
 mod model;
+mod modes;
 mod quirks;
 mod scene;
 mod trouble;

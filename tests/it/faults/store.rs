@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billhook::clock::Timestamp;
 use billhook::store::{
-    About, Accepted, BackfillClaim, BackfillRecord, Census, Channel, ClaimedBackfill, ClaimedEvent,
-    ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance, Delivery, EventFilter, EventRecord,
-    Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
-    NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution,
-    Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    About, Accepted, ApprovalFilter, ApprovalRecord, BackfillClaim, BackfillRecord, Census,
+    Channel, ClaimedBackfill, ClaimedEvent, ClaimedFetch, ClaimedMessage, ClaimedRun, Clearance,
+    Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
+    LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
+    Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
+    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord, Verdict,
 };
 
 use super::point::{Answer, Faults};
@@ -35,6 +36,7 @@ impl Answer for Observed {}
 impl Answer for RunInput {}
 impl Answer for Clearance {}
 impl Answer for Resolved {}
+impl Answer for Decision {}
 impl Answer for Retried {}
 impl Answer for BackfillClaim {}
 impl Answer for Census {}
@@ -79,6 +81,10 @@ verbs! {
     current_row(about: &About) -> Option<ObjectRow>;
     settle_message(message: &ClaimedMessage, outcome: &SendOutcome) -> ();
     resolve_message(id: &str, resolution: Resolution) -> Resolved;
+    decide_approval(id: &str, verdict: &Verdict, by: &str) -> Decision;
+    expire_approvals(limit: u32) -> u64;
+    approvals(filter: &ApprovalFilter, page: &Page) -> Listing<ApprovalRecord>;
+    approval(id: &str) -> Option<ApprovalRecord>;
     claim_fetches(livemode: Option<bool>, limit: u32, lease: Duration) -> Vec<ClaimedFetch>;
     hurry_fetches(livemode: Option<bool>) -> u64;
     end_fetch(fetch: &ClaimedFetch, end: &FetchEnd) -> ();

@@ -37,6 +37,11 @@ const MANY: &[&str] = &[
     "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
         INSERT INTO ledger (account, livemode, source_kind, source, id, kind, amount, currency, created) \
         SELECT 'acct_' || (n % 500), 0, 'charge', 'ch_' || (n / 2), 'txn_' || n, 'charge', n, 'eur', n FROM n",
+    // Nearly all was decided about long ago.
+    "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+        INSERT INTO approvals (id, effect_key, account, livemode, event, run, occurrence, playbook, purpose, tool, message, hash, status, created_at, expires_at) \
+        SELECT 'appr_' || n, 'held_' || n, '', 0, 'evt_' || n, 'run_' || n, 'occ_' || n, 'payment_failed', 'payment_failed', 'send_email', 'msg_' || n, '', \
+            CASE n % 500 WHEN 4 THEN 'held' WHEN 5 THEN 'denied' ELSE 'approved' END, n, n FROM n",
     // Customers with a thousand payments each, and of everything else a little.
     "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
         INSERT INTO links (account, livemode, a, b) SELECT '', 0, 'customer/cus_' || (n % 20), CASE n % 1000 \
@@ -61,7 +66,11 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
     (
         "examination",
         "UNSENT",
-        &["messages_of_channel", "messages_unsent"],
+        &[
+            "messages_of_channel",
+            "messages_unsent",
+            "approvals_of_message",
+        ],
     ),
     (
         "examination",
@@ -85,6 +94,15 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
         "lists",
         "MESSAGES_OF_CHANNEL",
         &["messages_of_channel", "messages_newest"],
+    ),
+    ("approvals", "DUE", &["approvals_due"]),
+    ("approvals", "COUNT", &["approvals_due"]),
+    ("approvals/shown", "OF_STATUS", &["approvals_of_status"]),
+    ("approvals/shown", "NEWEST", &["approvals_newest"]),
+    (
+        "approvals/shown",
+        "OF_OCCURRENCE",
+        &["approvals_of_occurrence"],
     ),
     ("caps", "OF_CUSTOMER", &["messages_of_customer"]),
     ("caps", "OF_RECIPIENT", &["messages_of_recipient"]),
@@ -309,7 +327,7 @@ fn reads(step: &str) -> bool {
         "Index Only Scan ",
     ];
     words.iter().any(|word| step.contains(word))
-        && ["events", "messages", "fetches", "ledger"]
+        && ["events", "messages", "fetches", "ledger", "approvals"]
             .iter()
             .any(|table| step.contains(table))
         && !["autoindex", "_pkey"].iter().any(|key| step.contains(key))

@@ -20,6 +20,7 @@ pub(crate) fn policy() -> Policy {
         settle: Duration::from_secs(10),
         max_age: Duration::from_hours(24),
         expire: Duration::from_hours(72),
+        approvals_expire: Duration::from_hours(24),
         first_contact_delay: Duration::from_mins(10),
         caps: CapsConfig {
             mails_per_customer_per_day: 3,
