@@ -28,6 +28,11 @@ fn parse(iso: &str) -> Option<Timestamp> {
     Some(Timestamp(moment.as_microsecond()))
 }
 
+/// As much of a hash as tells two apart.
+pub(super) fn short_hash(hash: Option<&str>) -> String {
+    clean(clip(hash.unwrap_or("unknown"), 12))
+}
+
 /// A JSON value without quotes where it is text.
 pub(super) fn plain(value: &Value) -> String {
     let text = value
@@ -194,9 +199,10 @@ fn follow_up(event: &EventRecord, run: &RunRecord, output: &mut Output) -> anyho
     }
     if let Some(model) = &run.model {
         output.line(format!(
-            "  decided by {}, prompts {}",
+            "  decided by {}, prompts {}, tools {}",
             clean(model),
-            clean(clip(run.prompt_hash.as_deref().unwrap_or("unknown"), 12))
+            short_hash(run.prompt_hash.as_deref()),
+            short_hash(run.tools_hash.as_deref()),
         ))?;
     }
     if let (Some(started), Some(ended)) = (&run.started_at, &run.ended_at) {

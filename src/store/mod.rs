@@ -8,6 +8,7 @@
 mod apply;
 mod backfill;
 mod caps;
+mod channel;
 pub(crate) mod database;
 mod error;
 mod examination;

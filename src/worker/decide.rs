@@ -10,17 +10,18 @@ use tokio::time::Instant;
 
 use super::journal::StoreJournal;
 use crate::agent::brief::{Brief, Settings, Subject};
-use crate::agent::journal::{Decided, Entry, JournalError};
+use crate::agent::journal::{Decided, Entry, Journal, JournalError};
 use crate::agent::model::Model;
 use crate::agent::prompts::{Prompts, PromptsError};
 use crate::agent::rules::Rules;
 use crate::agent::run::{Run, RunError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::facts::StoreFacts;
 use crate::guardrails::precondition::{Purpose, fallen};
 use crate::store::{Channel, ClaimedRun, Finish, NewEffect, RunInput, Store, StoreError};
 
-/// Everything that decisions are made with.
+/// Everything that decisions are made with. A run is decided with one of these from its beginning to its end.
+#[derive(Clone)]
 pub struct Deciding {
     /// The model, or the rules.
     pub model: Arc<dyn Model>,
@@ -36,6 +37,16 @@ pub struct Deciding {
     pub no_way: BTreeMap<Channel, String>,
 }
 
+/// Which run it is, claimed or only looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whose<'a> {
+    pub(super) account: &'a str,
+    pub(super) livemode: bool,
+    pub(super) playbook: &'a str,
+    pub(super) stage: &'a str,
+    pub(super) purpose: Purpose,
+}
+
 /// Why a run was not finished.
 #[derive(Debug)]
 pub(super) enum Undecided {
@@ -43,7 +54,7 @@ pub(super) enum Undecided {
     Fenced,
     /// The process is about to end.
     Stopped,
-    /// The prompts are not those its journal was written with.
+    /// The prompts or the tools are not those its journal was written with.
     Outdated,
     /// The model is away.
     Deferred {
@@ -80,16 +91,11 @@ impl Deciding {
         run: &ClaimedRun,
         deadline: Instant,
     ) -> Result<&'static str, Undecided> {
-        let purpose = Purpose::of_playbook(&run.playbook).ok_or_else(|| {
-            Undecided::Failed(format!("no playbook is named {}", run.playbook).into())
-        })?;
+        let purpose = purpose_of(&run.playbook)?;
         let input = store.load_run(run).await?;
-        if !input.steps.is_empty()
-            && run
-                .prompt_hash
-                .as_ref()
-                .is_some_and(|hash| *hash != self.prompts.hash)
-        {
+        let (prompts, tools) = (run.prompt_hash.as_deref(), run.tools_hash.as_deref());
+        let print = self.prompts.print(&run.playbook)?;
+        if !input.steps.is_empty() && print.differs(prompts, tools) {
             return Err(Undecided::Outdated);
         }
         if let Some(reason) = fallen(purpose, &input.standing) {
@@ -103,34 +109,18 @@ impl Deciding {
             store.finish_run(run, &finish).await?;
             return Ok("skipped");
         }
-        let subject = Subject {
-            occurrence: &input.occurrence,
-            standing: &input.standing,
-            event_type: if run.stage == "winback" {
-                "schedule"
-            } else {
-                &input.event_type
-            },
+        let whose = Whose {
             account: &run.account,
             livemode: run.livemode,
             playbook: &run.playbook,
             stage: &run.stage,
             purpose,
         };
-        let brief = Brief::new(subject, &self.settings, &self.prompts);
+        let brief = self.brief(whose, &input);
         let decided = self
             .ask(store, clock, (run, deadline), &input, &brief)
             .await?;
-        let now = clock.now();
-        let mut effects = Vec::with_capacity(decided.proposals.len());
-        for (key, proposal) in &decided.proposals {
-            let action = self.prepare(key, proposal, &brief, purpose, now)?;
-            effects.push(NewEffect {
-                key: key.clone(),
-                proposal: proposal.clone(),
-                action,
-            });
-        }
+        let effects = self.effects(&decided, &brief, purpose, clock.now())?;
         let usage = json!({ "turns": decided.turns, "tokens": decided.usage });
         store
             .finish_run(
@@ -168,21 +158,53 @@ impl Deciding {
             .map(|step| serde_json::from_value(step.data.clone()))
             .collect::<Result<_, _>>()
             .map_err(|error| Undecided::Failed(Box::new(error)))?;
-        let rendered = self.prompts.render(&run.playbook, &brief.context)?;
-        let owed = self.prompts.owed_calls(&run.playbook, &brief.context)?;
         let journal = StoreJournal {
             store,
             run,
             model: model.name(),
-            prompt_hash: &self.prompts.hash,
+            print: self.prompts.print(&run.playbook)?,
         };
+        self.run((&run.playbook, brief), model, &journal, deadline, entries)
+            .await
+    }
+
+    /// What a run is decided on, as far as it can be worked out before anybody decides.
+    pub(super) fn brief(&self, whose: Whose<'_>, input: &RunInput) -> Brief {
+        let subject = Subject {
+            occurrence: &input.occurrence,
+            standing: &input.standing,
+            event_type: if whose.stage == "winback" {
+                "schedule"
+            } else {
+                &input.event_type
+            },
+            account: whose.account,
+            livemode: whose.livemode,
+            playbook: whose.playbook,
+            stage: whose.stage,
+            purpose: whose.purpose,
+        };
+        Brief::new(subject, &self.settings, &self.prompts)
+    }
+
+    /// Has a model decide, from what is journaled of it already.
+    pub(super) async fn run(
+        &self,
+        (playbook, brief): (&str, &Brief),
+        model: &dyn Model,
+        journal: &dyn Journal,
+        deadline: Instant,
+        entries: Vec<Entry>,
+    ) -> Result<Decided, Undecided> {
+        let rendered = self.prompts.render(playbook, &brief.context)?;
+        let owed = self.prompts.owed_calls(playbook, &brief.context)?;
         let running = Run {
-            playbook: self.prompts.playbook(&run.playbook)?,
+            playbook: self.prompts.playbook(playbook)?,
             rendered: &rendered,
             brief,
             owed: &owed,
             model,
-            journal: &journal,
+            journal,
             deadline: Some(deadline),
             facts: self.facts.as_ref(),
             rehearse: &|proposal| self.rehearse(proposal, brief),
@@ -204,4 +226,30 @@ impl Deciding {
             },
         })
     }
+
+    /// What was decided, as it is to take effect.
+    pub(super) fn effects(
+        &self,
+        decided: &Decided,
+        brief: &Brief,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Vec<NewEffect>, Undecided> {
+        let mut effects = Vec::with_capacity(decided.proposals.len());
+        for (key, proposal) in &decided.proposals {
+            let action = self.prepare(key, proposal, brief, purpose, now)?;
+            effects.push(NewEffect {
+                key: key.clone(),
+                proposal: proposal.clone(),
+                action,
+            });
+        }
+        Ok(effects)
+    }
+}
+
+/// Why the runs of a playbook are made.
+pub(super) fn purpose_of(playbook: &str) -> Result<Purpose, Undecided> {
+    Purpose::of_playbook(playbook)
+        .ok_or_else(|| Undecided::Failed(format!("no playbook is named {playbook}").into()))
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::agent::journal::{Entry, Journal, JournalError};
+use crate::agent::prompts::Print;
 use crate::store::{ClaimedRun, NewStep, NewToolCall, Store};
 
 /// Commits steps under the run's fence.
@@ -10,7 +11,7 @@ pub(super) struct StoreJournal<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) run: &'a ClaimedRun,
     pub(super) model: &'a str,
-    pub(super) prompt_hash: &'a str,
+    pub(super) print: &'a Print,
 }
 
 #[async_trait]
@@ -38,7 +39,8 @@ impl Journal for StoreJournal<'_> {
         let step = NewStep {
             seq: i64::try_from(seq).unwrap_or(i64::MAX),
             data,
-            prompt_hash: self.prompt_hash.to_owned(),
+            prompt_hash: self.print.prompts.clone(),
+            tools_hash: self.print.tools.clone(),
             model: self.model.to_owned(),
             call,
         };

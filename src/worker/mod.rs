@@ -11,8 +11,9 @@ mod follow_up;
 mod journal;
 mod lanes;
 mod prepare;
+mod prompts;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -74,7 +75,8 @@ struct Stop {
 pub struct Worker {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    deciding: Deciding,
+    /// With which runs are decided that begin now.
+    deciding: RwLock<Arc<Deciding>>,
     pace: Pace,
     /// Rings when something was stored that may be due, and is rung when a run has put messages into the outbox.
     doorbell: Doorbell,
@@ -102,7 +104,7 @@ impl Worker {
         Self {
             store,
             clock,
-            deciding,
+            deciding: RwLock::new(Arc::new(deciding)),
             pace,
             doorbell,
             api: None,

@@ -9,6 +9,7 @@ mod outage;
 mod overload;
 mod recorded;
 mod refusals;
+mod reload;
 mod resolve;
 mod stopping;
 mod together;
