@@ -3,6 +3,7 @@
 mod door;
 mod missed;
 mod reload;
+mod rerun;
 mod store;
 mod stripe;
 mod ways;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::door::{admission, inbox_limits};
 use self::missed::backfill;
 use self::reload::Reload;
+pub use self::rerun::rerunning;
 pub use self::store::{open_store, policy};
 use self::stripe::endpoints;
 pub use self::ways::shape;

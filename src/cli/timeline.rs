@@ -165,7 +165,7 @@ fn asked(fetch: &FetchRecord) -> String {
 }
 
 /// Why nothing follows.
-fn none(event: &EventRecord) -> &'static str {
+pub(super) fn none(event: &EventRecord) -> &'static str {
     match event.status.as_str() {
         "pending" | "retrying" => "what follows is decided when it is applied",
         "ignored" | "dead" => "nothing follows from it",

@@ -12,6 +12,7 @@ mod journal;
 mod lanes;
 mod prepare;
 mod prompts;
+mod rerun;
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 pub use decide::Deciding;
+pub use rerun::{Rerun, RerunError};
 
 use crate::clock::Clock;
 use crate::hints::{Bell, Doorbell};

@@ -10,6 +10,7 @@ mod overload;
 mod recorded;
 mod refusals;
 mod reload;
+mod rerun;
 mod resolve;
 mod stopping;
 mod together;

@@ -242,7 +242,12 @@ async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
     assert_eq!(with, (Some("hash"), Some("tools")));
     let shown = bench.store.run(&run.id).await.unwrap().unwrap();
     assert_eq!(shown.tools_hash.as_deref(), Some("tools"));
+    let (past, input) = bench.store.past_run(&run.id).await.unwrap().unwrap();
+    assert_eq!((&past.event, &past.stage), (&run.event, &run.stage));
     let claimed = bench.store.load_run(&run).await.unwrap();
+    assert_eq!(input.occurrence, claimed.occurrence);
+    assert_eq!(input.event_type, claimed.event_type);
+    assert!(bench.store.past_run("run_nobody").await.unwrap().is_none());
     let steps = claimed.steps;
     assert_eq!(
         steps.iter().map(|step| step.seq).collect::<Vec<_>>(),
