@@ -2,10 +2,14 @@
 
 mod door;
 mod missed;
+mod reload;
+mod rerun;
+mod store;
 mod stripe;
 mod ways;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::door::{admission, inbox_limits};
 use self::missed::backfill;
-use self::stripe::{endpoints, reach};
+use self::reload::Reload;
+pub use self::rerun::rerunning;
+pub use self::store::{open_store, policy};
+use self::stripe::endpoints;
 pub use self::ways::shape;
 use self::ways::ways;
 use crate::agent::brief::Settings;
@@ -36,8 +43,8 @@ use crate::ids::{IdSource, TimeSortedIds};
 use crate::inbox::{Inbox, InboxTask, Room};
 use crate::outbox::{Dispatcher, Way, dispatch};
 use crate::retry::RetryPolicy;
-use crate::shutdown::{Ending, Shutdown};
-use crate::store::{Channel, Policy, SqlStore, Store, StoreError};
+use crate::shutdown::{Ending, Hangups, Shutdown};
+use crate::store::{Channel, SqlStore, Store};
 use crate::stripe::api::StripeApi;
 use crate::worker::{Deciding, Pace, Worker};
 
@@ -54,39 +61,6 @@ pub enum Role {
 
 /// How long a stop waits for what cannot be undone: a mail whose dot is written has ten minutes for its answer.
 const LAST_PATIENCE: Duration = Duration::from_mins(11);
-
-/// Opens the database, and brings it up to date or refuses it.
-pub async fn open_store(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<SqlStore>, StoreError> {
-    let ids: Arc<dyn IdSource> = Arc::new(TimeSortedIds::new(clock.clone()));
-    let store = SqlStore::open(config.database.url.expose(), clock, ids, policy(config)).await?;
-    if config.database.migrate {
-        store.migrate().await?;
-    } else {
-        store.check().await?;
-    }
-    Ok(Arc::new(store))
-}
-
-/// What the store needs to know of the configuration.
-pub fn policy(config: &Config) -> Policy {
-    Policy {
-        settle: config.follow_up.settle,
-        max_age: config.follow_up.max_age,
-        expire: config.outbox.expire,
-        approvals_expire: config.approvals.expire,
-        first_contact_delay: config.follow_up.first_contact_delay,
-        caps: config.caps,
-        attempts: config.retry.attempts,
-        decide_by: config.follow_up.decide_by,
-        database_timeout: config.database.timeout,
-        tells_application: config.app.webhook_url.is_some(),
-        access: config.access,
-        reach: reach(config),
-    }
-}
 
 /// What an app is put together from: each of these has other implementations, in tests above all.
 pub struct Parts {
@@ -115,6 +89,8 @@ pub struct App {
     http: HttpState,
     hints: Option<HintTask>,
     inbox: Option<InboxTask>,
+    prompts: Option<PathBuf>,
+    hangups: Option<Hangups>,
     admin_token: SecretString,
     shutdown_timeout: Duration,
     max_connections: usize,
@@ -124,10 +100,7 @@ impl App {
     /// Opens the store and puts everything together, with the model that is configured, else the built-in rules.
     pub async fn build(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let store = open_store(config, clock.clone()).await?;
-        let model: Arc<dyn Model> = match OpenAi::new(&config.model, clock.clone())? {
-            Some(model) => Arc::new(model),
-            None => Arc::new(Rules),
-        };
+        let model = configured(config, &clock)?;
         Self::with(config, clock, store, model)
     }
 
@@ -242,10 +215,21 @@ impl App {
             http,
             hints: Some(hint_task),
             inbox: Some(task),
+            prompts: config.prompts.folder.clone(),
+            hangups: None,
             admin_token,
             shutdown_timeout: config.server.shutdown_timeout,
             max_connections: config.server.max_connections,
         })
+    }
+
+    /// The same service, which reads its prompts again when they change, and at every hangup.
+    #[must_use]
+    pub fn reloading(self, hangups: Hangups) -> Self {
+        Self {
+            hangups: Some(hangups),
+            ..self
+        }
     }
 
     /// The token of the admin API: the configured one, or the one made for this process.
@@ -296,6 +280,14 @@ impl App {
             listening.cancel();
         });
         let works = role != Role::Ingest;
+        if let Some(hangups) = self.hangups {
+            let reload = Reload {
+                folder: self.prompts,
+                worker: works.then(|| self.worker.clone()),
+                hangups,
+            };
+            shutdown.spawn_vital("prompts", reload.work(shutdown.soft().clone()));
+        }
         if let Some(hints) = self.hints {
             shutdown.spawn_vital("hints", hints.run(works, shutdown.soft().clone()));
         }
@@ -328,6 +320,14 @@ impl App {
     }
 }
 
+/// The model that is configured, else the built-in rules.
+fn configured(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Model>> {
+    Ok(match OpenAi::new(&config.model, clock.clone())? {
+        Some(model) => Arc::new(model),
+        None => Arc::new(Rules),
+    })
+}
+
 fn deciding(
     config: &Config,
     model: Arc<dyn Model>,
@@ -335,7 +335,7 @@ fn deciding(
     no_way: BTreeMap<Channel, String>,
 ) -> anyhow::Result<Deciding> {
     let prompts =
-        Prompts::open(config.prompts.folder.as_deref()).context("the prompts cannot be used")?;
+        Prompts::checked(config.prompts.folder.as_deref()).context("the prompts cannot be used")?;
     Ok(Deciding {
         model,
         prompts: Arc::new(prompts),

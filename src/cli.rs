@@ -16,6 +16,7 @@ mod migrate;
 mod outbox;
 mod output;
 mod prompts;
+mod rerun;
 mod send;
 mod serve;
 #[cfg(test)]
@@ -75,6 +76,8 @@ enum Command {
     /// Look into the inbox: events, what they changed, and what follows from them
     #[command(subcommand)]
     Events(events::Events),
+    /// Ask what would be done about an event today, without any effect
+    Rerun(rerun::Rerun),
     /// Look at messages to customers and to the business's own people
     #[command(subcommand)]
     Outbox(outbox::Outbox),
@@ -167,6 +170,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::Demo(demo) => Box::pin(demo.run(&around, output)).await,
         Command::Send(send) => Box::pin(send.run(&around, output)).await,
         Command::Events(events) => events.run(&around, output).await,
+        Command::Rerun(rerun) => Box::pin(rerun.run(&around, output)).await,
         Command::Outbox(outbox) => outbox.run(&around, output).await,
         Command::Approvals(approvals) => approvals.run(&around, output).await,
         Command::App(app) => app.run(&around, output).await,

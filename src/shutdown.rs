@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,26 @@ pub struct Shutdown {
     soft: CancellationToken,
     tasks: TaskTracker,
     failed: Arc<AtomicBool>,
+}
+
+/// Hangups (SIGHUP), which ask a service to read again what may change while it runs. From the moment this exists they no
+/// longer end the process.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Catches them from here on.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // No more can come.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// How the tasks ended.

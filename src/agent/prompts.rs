@@ -6,26 +6,27 @@
 mod check;
 mod context;
 mod error;
+mod files;
+mod print;
 mod template;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use minijinja::value::Serde;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub use self::check::Problem;
 pub use self::context::{CONTEXT, LINK_PLACEHOLDER, PLACEHOLDERS, sample_context};
 pub use self::error::PromptsError;
+pub use self::files::PromptFiles;
+use self::files::{Kind, playbook_file, template_file};
+pub use self::print::Print;
 pub use self::template::{Prose, Template, placeholders_in};
 use super::playbook::{OwedCall, Playbook, environment};
 
 /// The language that every template exists in.
 pub const FALLBACK_LANGUAGE: &str = "en";
-
-/// The largest prompt file: beyond it somebody has put the wrong file there.
-const MAX_FILE: u64 = 256 * 1024;
 
 const LAYOUT_TEXT: &str = "emails/layout.txt";
 const LAYOUT_HTML: &str = "emails/layout.html";
@@ -80,7 +81,9 @@ pub struct Prompts {
     pub layout_text: String,
     /// The frame of a mail's HTML part.
     pub layout_html: String,
-    /// SHA-256 over all files, names sorted; stored with every run.
+    /// What each playbook's runs are decided with, as hashes.
+    pub prints: BTreeMap<String, Print>,
+    /// SHA-256 over all files, names sorted: which set it is.
     pub hash: String,
 }
 
@@ -96,44 +99,40 @@ pub struct Rendered {
 impl Prompts {
     /// The prompts that are built in.
     pub fn embedded() -> Result<Self, PromptsError> {
-        Self::assemble(&embedded_files())
-    }
-
-    /// The built-in prompts with the files of `folder` in their place or beside them. A file whose name means nothing
-    /// is an error, since a misspelled override would silently do nothing; names that start with a dot are passed over.
-    pub fn load(folder: &Path) -> Result<Self, PromptsError> {
-        let mut files = embedded_files();
-        for (inner, prefix) in [
-            (folder.to_path_buf(), ""),
-            (folder.join("playbooks"), "playbooks/"),
-            (folder.join("emails"), "emails/"),
-        ] {
-            if !prefix.is_empty() && !inner.exists() {
-                continue;
-            }
-            for (name, path) in entries(&inner)? {
-                if prefix.is_empty() && path.is_dir() && (name == "playbooks" || name == "emails") {
-                    continue;
-                }
-                let file = format!("{prefix}{name}");
-                if path.is_dir() || Kind::of(&file).is_none() {
-                    return Err(PromptsError::UnknownFile { file });
-                }
-                files.insert(file, read(&path)?);
-            }
-        }
-        Self::assemble(&files)
+        Self::assemble(&PromptFiles::embedded())
     }
 
     /// The prompts of `folder`, when there is one, else those built in.
     pub fn open(folder: Option<&Path>) -> Result<Self, PromptsError> {
-        folder.map_or_else(Self::embedded, Self::load)
+        Self::assemble(&PromptFiles::open(folder)?)
     }
 
-    fn assemble(files: &BTreeMap<String, String>) -> Result<Self, PromptsError> {
+    /// The same, refused where anything is wrong with them: what whoever decides with them begins by.
+    pub fn checked(folder: Option<&Path>) -> Result<Self, PromptsError> {
+        match folder {
+            // A test knows that nothing is wrong with these.
+            None => Self::embedded(),
+            Some(_) => Self::open(folder)?.in_order(),
+        }
+    }
+
+    /// These prompts, if nothing is wrong with them.
+    pub fn in_order(self) -> Result<Self, PromptsError> {
+        let tools = billhook_tools::all();
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
+        let problems = self.check(&names);
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(PromptsError::Problems(problems))
+        }
+    }
+
+    /// Reads what the files say.
+    pub fn assemble(files: &PromptFiles) -> Result<Self, PromptsError> {
         let mut playbooks = BTreeMap::new();
         let mut templates = BTreeMap::new();
-        for (file, text) in files {
+        for (file, text) in files.texts() {
             match Kind::of(file) {
                 Some(Kind::Playbook(name)) => {
                     playbooks.insert(name.to_owned(), Playbook::parse(name, text)?);
@@ -161,8 +160,8 @@ impl Prompts {
         }
         let whole = |file: &str| {
             files
-                .get(file)
-                .cloned()
+                .text(file)
+                .map(str::to_owned)
                 .ok_or_else(|| PromptsError::Missing {
                     file: file.to_owned(),
                 })
@@ -171,10 +170,23 @@ impl Prompts {
             system: whole(SYSTEM)?,
             layout_text: whole(LAYOUT_TEXT)?,
             layout_html: whole(LAYOUT_HTML)?,
+            prints: playbooks
+                .values()
+                .map(|playbook| (playbook.name.clone(), Print::of(playbook, files)))
+                .collect(),
             playbooks,
             templates,
-            hash: hash(files),
+            hash: files.hash(),
         })
+    }
+
+    /// What a run of that playbook is decided with, as hashes.
+    pub fn print(&self, playbook: &str) -> Result<&Print, PromptsError> {
+        self.prints
+            .get(playbook)
+            .ok_or_else(|| PromptsError::NoPlaybook {
+                name: playbook.to_owned(),
+            })
     }
 
     /// The playbook of that name.
@@ -263,53 +275,6 @@ pub fn primary_language(tag: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// What a file's name says about it.
-enum Kind<'a> {
-    Playbook(&'a str),
-    Template(&'a str, &'a str),
-    Whole,
-}
-
-impl<'a> Kind<'a> {
-    fn of(file: &'a str) -> Option<Self> {
-        if [SYSTEM, LAYOUT_TEXT, LAYOUT_HTML].contains(&file) {
-            return Some(Self::Whole);
-        }
-        let (folder, name) = file.split_once('/')?;
-        let stem = name.strip_suffix(".md")?;
-        match (folder, stem.split_once('.')) {
-            ("playbooks", None) => is_word(stem).then_some(Self::Playbook(stem)),
-            ("emails", None) => is_word(stem).then_some(Self::Template(stem, FALLBACK_LANGUAGE)),
-            ("emails", Some((name, language))) => {
-                let is_language = (2..=3).contains(&language.len())
-                    && language.bytes().all(|b| b.is_ascii_lowercase())
-                    && language != FALLBACK_LANGUAGE;
-                (is_word(name) && is_language).then_some(Self::Template(name, language))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
-
-fn playbook_file(name: &str) -> String {
-    format!("playbooks/{name}.md")
-}
-
-fn template_file(name: &str, language: &str) -> String {
-    if language == FALLBACK_LANGUAGE {
-        format!("emails/{name}.md")
-    } else {
-        format!("emails/{name}.{language}.md")
-    }
-}
-
 fn render_text(file: &str, source: &str, context: &Value) -> Result<String, PromptsError> {
     environment()
         .render_named_str(file, source, Serde(context))
@@ -332,53 +297,6 @@ fn tidy(text: &str) -> String {
         }
     }
     tidied
-}
-
-fn embedded_files() -> BTreeMap<String, String> {
-    EMBEDDED
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-        .collect()
-}
-
-/// The names are hashed with the texts, and both with their lengths, so that no two sets share a hash.
-fn hash(files: &BTreeMap<String, String>) -> String {
-    let mut hash = Sha256::new();
-    for part in files.iter().flat_map(|(name, text)| [name, text]) {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hex::encode(hash.finalize())
-}
-
-fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, PromptsError> {
-    let failed = |source| PromptsError::Io {
-        path: folder.to_path_buf(),
-        source,
-    };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
-            found.push((name, entry.path()));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn read(path: &Path) -> Result<String, PromptsError> {
-    let failed = |source| PromptsError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    if std::fs::metadata(path).map_err(failed)?.len() > MAX_FILE {
-        return Err(failed(std::io::Error::other(
-            "the file is larger than 256 KiB",
-        )));
-    }
-    std::fs::read_to_string(path).map_err(failed)
 }
 
 #[cfg(test)]

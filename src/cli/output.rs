@@ -1,6 +1,6 @@
 //! The one way to standard output, and what is done to text before it gets there.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 use serde::Serialize;
@@ -25,12 +25,14 @@ pub(super) struct Output {
     to: Box<dyn Write>,
     json: bool,
     width: u16,
+    colours: bool,
 }
 
 impl Output {
     /// Writes to standard output; `json` is what `--json` says.
     pub(super) fn stdout(json: bool) -> Self {
-        let width = crate::config::environment()
+        let environment = crate::config::environment();
+        let width = environment
             .get("COLUMNS")
             .and_then(|columns| columns.parse().ok())
             .filter(|columns| (40..=400).contains(columns))
@@ -39,6 +41,9 @@ impl Output {
             to: Box::new(BufWriter::new(std::io::stdout())),
             json,
             width,
+            // https://no-color.org
+            colours: std::io::stdout().is_terminal()
+                && environment.get("NO_COLOR").is_none_or(String::is_empty),
         }
     }
 
@@ -49,12 +54,18 @@ impl Output {
             to: Box::new(std::io::sink()),
             json: false,
             width: WIDTH,
+            colours: false,
         }
     }
 
     /// Whether the answer is wanted as JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether whoever reads it sees colours.
+    pub(super) fn has_colours(&self) -> bool {
+        self.colours
     }
 
     /// One or more lines; untrusted parts must have been cleaned.

@@ -22,8 +22,11 @@ use crate::stripe::view::{Family, View, view};
 pub(super) enum Prompts {
     /// List the playbooks in use
     List,
-    /// Check every prompt file; fail and name what is wrong
-    Check,
+    /// Check every prompt file as `serve` does before it uses them; fail and name what is wrong
+    Check {
+        /// A folder of prompts, instead of the one that is configured
+        folder: Option<PathBuf>,
+    },
     /// Print what a model would be told about an event
     Render {
         /// The playbook
@@ -37,10 +40,14 @@ pub(super) enum Prompts {
 impl Prompts {
     pub(super) fn run(self, around: &Surroundings, output: &mut Output) -> anyhow::Result<Answer> {
         let config = around.config()?;
-        let files = Files::open(config.prompts.folder.as_deref())?;
+        let own = match &self {
+            Self::Check { folder } => folder.as_deref(),
+            Self::List | Self::Render { .. } => None,
+        };
+        let files = Files::open(own.or(config.prompts.folder.as_deref()))?;
         match self {
             Self::List => list(&files, output),
-            Self::Check => check(&files, output),
+            Self::Check { .. } => check(&files, output),
             Self::Render { playbook, event } => {
                 let bytes = std::fs::read(&event).map_err(|error| {
                     Failure::Usage(format!("cannot read {}: {error}", event.display()))
@@ -67,7 +74,11 @@ fn list(files: &Files, output: &mut Output) -> anyhow::Result<Answer> {
             .playbooks
             .values()
             .map(|Playbook { name, leads, stage, tools, template, .. }| {
-                json!({"name": name, "leads": leads, "stage": stage, "tools": tools, "template": template})
+                let print = files.prints.get(name);
+                json!({
+                    "name": name, "leads": leads, "stage": stage, "tools": tools, "template": template,
+                    "prompt_hash": print.map(|print| &print.prompts), "tools_hash": print.map(|print| &print.tools),
+                })
             })
             .collect();
         output.json(
@@ -159,7 +170,7 @@ fn render(
             "object": "rendered_prompt",
             "playbook": playbook,
             "event": event.id,
-            "prompt_hash": files.hash,
+            "prompt_hash": files.print(playbook)?.prompts,
             "samples": samples,
             "messages": [
                 {"role": "system", "content": rendered.system},

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{Answer, Surroundings};
 use crate::app::{App, Role};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Hangups, Shutdown};
 use crate::store::StoreError;
 use crate::telemetry;
 
@@ -62,12 +62,13 @@ impl Serve {
         }
         // Signals are caught before anything that would have to be finished is begun.
         let shutdown = Shutdown::on_signals().context("signals cannot be caught")?;
+        let hangups = Hangups::catch().context("signals cannot be caught")?;
         let listener = listen(config.server.listen).await?;
         // With port 0 the system chose one; who checks the `Host` header must know it.
         config.server.listen = listener
             .local_addr()
             .context("the listener has no address")?;
-        let app = build(&config, around).await?;
+        let app = build(&config, around).await?.reloading(hangups);
         if output.is_json() {
             let mut started = serde_json::json!({"object": "started", "listen": format!("http://{}", config.server.listen)});
             if config.server.admin_token.is_none()
@@ -112,12 +113,15 @@ pub(super) async fn build(
 ) -> anyhow::Result<App> {
     App::build(config, around.clock.clone())
         .await
-        .map_err(|error| {
-            // A store says by itself whose fault it is.
-            if error.downcast_ref::<StoreError>().is_some() {
-                error
-            } else {
-                Failure::Configuration(error.into()).into()
-            }
-        })
+        .map_err(of_configuration)
+}
+
+/// Says of what could not be put together that the configuration is at fault, unless it is the store, which says by itself
+/// whose fault it is.
+pub(super) fn of_configuration(error: anyhow::Error) -> anyhow::Error {
+    if error.downcast_ref::<StoreError>().is_some() {
+        error
+    } else {
+        Failure::Configuration(error.into()).into()
+    }
 }

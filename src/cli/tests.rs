@@ -93,6 +93,7 @@ fn the_help_is_short_and_complete() {
       demo         Show the whole way of an event on sample events, with nothing configured
       send         Sign recorded events and post them to a webhook endpoint
       events       Look into the inbox: events, what they changed, and what follows from them
+      rerun        Ask what would be done about an event today, without any effect
       outbox       Look at messages to customers and to the business's own people
       approvals    Decide about what a model proposed and a person has to approve
       app          Tell the business's own application

@@ -30,6 +30,11 @@ fn parse(iso: &str) -> Option<Timestamp> {
     Some(Timestamp(moment.as_microsecond()))
 }
 
+/// As much of a hash as tells two apart.
+pub(super) fn short_hash(hash: Option<&str>) -> String {
+    clean(clip(hash.unwrap_or("unknown"), 12))
+}
+
 /// A JSON value without quotes where it is text.
 pub(super) fn plain(value: &Value) -> String {
     let text = value
@@ -162,7 +167,7 @@ fn asked(fetch: &FetchRecord) -> String {
 }
 
 /// Why nothing follows.
-fn none(event: &EventRecord) -> &'static str {
+pub(super) fn none(event: &EventRecord) -> &'static str {
     match event.status.as_str() {
         "pending" | "retrying" => "what follows is decided when it is applied",
         "ignored" | "dead" => "nothing follows from it",
@@ -196,9 +201,10 @@ fn follow_up(event: &EventRecord, run: &RunRecord, output: &mut Output) -> anyho
     }
     if let Some(model) = &run.model {
         output.line(format!(
-            "  decided by {}, prompts {}",
+            "  decided by {}, prompts {}, tools {}",
             clean(model),
-            clean(clip(run.prompt_hash.as_deref().unwrap_or("unknown"), 12))
+            short_hash(run.prompt_hash.as_deref()),
+            short_hash(run.tools_hash.as_deref()),
         ))?;
     }
     if let (Some(started), Some(ended)) = (&run.started_at, &run.ended_at) {

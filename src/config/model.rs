@@ -140,6 +140,21 @@ impl ModelConfig {
         self.api_key.is_some() || self.base_url.is_some()
     }
 
+    /// The same, asking one endpoint only: the one of this name, else the first server for the model of this name.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Self {
+        let mut only = self.clone();
+        only.fallbacks.clear();
+        if let Some(endpoint) = self.endpoints.get(name) {
+            let endpoint = endpoint.endpoint(name, self);
+            (only.api_key, only.base_url) = (endpoint.api_key, endpoint.base_url);
+            (only.name, only.profile) = (endpoint.model, endpoint.profile);
+        } else if name != FIRST {
+            name.clone_into(&mut only.name);
+        }
+        only
+    }
+
     /// The endpoints in the order in which they are asked; none where no model was configured.
     pub fn endpoints(&self) -> Vec<ModelEndpoint> {
         if !self.is_configured() {

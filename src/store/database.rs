@@ -64,7 +64,7 @@ pub(crate) enum File {
     AsFound,
 }
 
-/// A transaction that writes. Dropped without [`Transaction::commit`] it rolls back.
+/// A transaction, which writes unless it was begun to read. Dropped without [`Transaction::commit`] it rolls back.
 pub(crate) enum Transaction {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>, Duration),
@@ -144,6 +144,19 @@ impl Database {
             }
             Self::Postgres { pool, limit } => {
                 Transaction::Postgres(in_time(*limit, pool.begin()).await?, *limit)
+            }
+        })
+    }
+
+    /// Starts a transaction that sees one moment and cannot write. On SQLite its connection is one that only reads; an
+    /// in-memory database has no other than that which writes.
+    pub(crate) async fn begin_reading(&self) -> Result<Transaction, StoreError> {
+        const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin().await?),
+            Self::Postgres { pool, limit } => {
+                let begun = in_time(*limit, pool.begin_with(ONE_MOMENT)).await?;
+                Transaction::Postgres(begun, *limit)
             }
         })
     }

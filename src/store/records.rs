@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approvals::Awaited;
+pub use super::channel::Channel;
 use super::telling::About;
 use crate::clock::Timestamp;
 use crate::guardrails::occurrence::Occurrence;
@@ -92,6 +93,8 @@ pub struct ClaimedRun {
     pub started_at: Timestamp,
     /// The prompts that its journal was written with.
     pub prompt_hash: Option<String>,
+    /// The tools that its journal was written with.
+    pub tools_hash: Option<String>,
 }
 
 /// Everything that a run is decided on.
@@ -127,6 +130,8 @@ pub struct NewStep {
     pub data: Value,
     /// Hash of the prompts in use.
     pub prompt_hash: String,
+    /// Hash of the tools on offer.
+    pub tools_hash: String,
     /// The model in use.
     pub model: String,
     /// The tool call, for a step that is one.
@@ -217,45 +222,6 @@ pub enum Action {
     },
     /// Nothing yet: it waits for a person.
     Await(Box<Awaited>),
-}
-
-/// Who a message is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Channel {
-    /// The customer, by mail.
-    Email,
-    /// Sales, by chat or mail.
-    Sales,
-    /// Finance, by chat or mail.
-    Finance,
-    /// The business's own application, by Standard Webhooks.
-    App,
-}
-
-impl Channel {
-    const ALL: [Self; 4] = [Self::Email, Self::Sales, Self::Finance, Self::App];
-    /// The words of all.
-    pub const WORDS: [&str; 4] = {
-        let [a, b, c, d] = Self::ALL;
-        [a.as_str(), b.as_str(), c.as_str(), d.as_str()]
-    };
-
-    /// The stored word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Sales => "sales",
-            Self::Finance => "finance",
-            Self::App => "app",
-        }
-    }
-
-    /// Reads the stored word.
-    pub fn parse(word: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|channel| channel.as_str() == word)
-    }
 }
 
 /// A rendered message on its way into the outbox.

@@ -38,12 +38,12 @@ statements! {
                 AND (e.received_at > $4 OR e.status = 'pending' AND e.received_at <= l.next_due)) \
             FOR UPDATE SKIP LOCKED) RETURNING epoch";
     /// Locked, because an event that is applied at this moment may merge it away.
-    NEXT_RUN: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
+    NEXT_RUN: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash, tools_hash FROM runs \
         WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1",
-        postgres: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash FROM runs \
+        postgres: "SELECT id, playbook, stage, event, occurrence, account, livemode, customer, generation, attempts, decide_by, started_at, prompt_hash, tools_hash FROM runs \
         WHERE lane = $1 AND status IN ('waiting', 'running', 'deferred') AND due_at <= $2 ORDER BY due_at, id LIMIT 1 FOR UPDATE";
     START: "UPDATE runs SET status = 'running', started_at = coalesce(started_at, $2) WHERE id = $1 AND status IN ('waiting', 'running', 'deferred')";
-    NEW_GENERATION: "UPDATE runs SET generation = $2, started_at = $3, prompt_hash = NULL WHERE id = $1";
+    NEW_GENERATION: "UPDATE runs SET generation = $2, started_at = $3, prompt_hash = NULL, tools_hash = NULL WHERE id = $1";
     /// When the lane is due again: its next open run, if there is one. The epoch is spent: a renewal that is still on its
     /// way must not lease the lane to nobody.
     FREE_LANE: "UPDATE lanes SET lease_until = 0, epoch = epoch + 1, next_due = ( \
@@ -56,7 +56,7 @@ statements! {
     STEPS: "SELECT seq, at, data FROM steps WHERE run = $1 AND generation = $2 ORDER BY seq";
     INSERT_STEP: "INSERT INTO steps (run, generation, seq, at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run, generation, seq) DO NOTHING";
     SAME_STEP: "SELECT 1 AS one FROM steps WHERE run = $1 AND generation = $2 AND seq = $3 AND data = $4";
-    NOTE_MODEL: "UPDATE runs SET model = $2, prompt_hash = $3 WHERE id = $1";
+    NOTE_MODEL: "UPDATE runs SET model = $2, prompt_hash = $3, tools_hash = $4 WHERE id = $1";
     INSERT_CALL: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, rule, reason, effect_key, result, at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     /// Only what failed spends an attempt; waiting for a model and being stopped do not.
@@ -195,9 +195,11 @@ impl SqlStore {
             decide_by: row.time("decide_by")?,
             started_at: row.opt_time("started_at")?.unwrap_or(now),
             prompt_hash: row.opt_text("prompt_hash")?,
+            tools_hash: row.opt_text("tools_hash")?,
         };
         if now.since(run.started_at) > STALE_JOURNAL {
-            (run.generation, run.started_at, run.prompt_hash) = (run.generation + 1, now, None);
+            (run.generation, run.started_at) = (run.generation + 1, now);
+            (run.prompt_hash, run.tools_hash) = (None, None);
             tx.run(&NEW_GENERATION, args![&run.id, run.generation, now])
                 .await?;
         }
@@ -257,8 +259,8 @@ impl SqlStore {
             };
         }
         if step.seq == 0 || step.seq == SHADOW_FROM {
-            tx.run(&NOTE_MODEL, args![&run.id, &step.model, &step.prompt_hash])
-                .await?;
+            let with = args![&run.id, &step.model, &step.prompt_hash, &step.tools_hash];
+            tx.run(&NOTE_MODEL, with).await?;
         }
         if let Some(call) = &step.call {
             tx.run(

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::channel::Channel;
 use super::fetches::FetchRecord;
-use super::records::Channel;
 use super::verdicts::ApprovalRecord;
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::Superseded;
@@ -191,8 +191,10 @@ pub struct RunRecord {
     pub due_at: String,
     /// The model that decided.
     pub model: Option<String>,
-    /// Hash of the prompts.
+    /// Hash of the prompts that it was decided with: those of its playbook, and of no other.
     pub prompt_hash: Option<String>,
+    /// Hash of the tools' contracts as its model saw them.
+    pub tools_hash: Option<String>,
     /// Which journal.
     pub generation: i64,
     /// The journal.

@@ -34,6 +34,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("backfill", super::backfill::ALL),
     ("ledger", super::ledger::ALL),
     ("runs", super::runs::ALL),
+    ("rerun", super::rerun::ALL),
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
     ("approvals", super::approvals::ALL),

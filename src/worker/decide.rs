@@ -11,20 +11,21 @@ use tokio::time::Instant;
 
 use super::journal::{StoreJournal, Voice};
 use crate::agent::brief::{Brief, Settings, Subject};
-use crate::agent::journal::{Entry, JournalError};
+use crate::agent::journal::{Decided, Entry, JournalError};
 use crate::agent::model::{Model, Usage};
-use crate::agent::playbook::Mode;
-use crate::agent::prompts::{Prompts, PromptsError};
+use crate::agent::playbook::{Mode, OwedCall, Playbook};
+use crate::agent::prompts::{Prompts, PromptsError, Rendered};
 use crate::agent::rules::Rules;
 use crate::agent::run::{Run, RunError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::facts::StoreFacts;
 use crate::guardrails::precondition::{Purpose, fallen};
 use crate::store::{
     Channel, ClaimedRun, Finish, NewEffect, RunInput, SHADOW_FROM, Step, Store, StoreError,
 };
 
-/// Everything that decisions are made with.
+/// Everything that decisions are made with. A run is decided with one of these from its beginning to its end.
+#[derive(Clone)]
 pub struct Deciding {
     /// The model, or the rules.
     pub model: Arc<dyn Model>,
@@ -40,6 +41,16 @@ pub struct Deciding {
     pub no_way: BTreeMap<Channel, String>,
 }
 
+/// Which run it is, claimed or only looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whose<'a> {
+    pub(super) account: &'a str,
+    pub(super) livemode: bool,
+    pub(super) playbook: &'a str,
+    pub(super) stage: &'a str,
+    pub(super) purpose: Purpose,
+}
+
 /// Why a run was not finished.
 #[derive(Debug)]
 pub(super) enum Undecided {
@@ -47,7 +58,7 @@ pub(super) enum Undecided {
     Fenced,
     /// The process is about to end.
     Stopped,
-    /// The prompts are not those its journal was written with.
+    /// The prompts or the tools are not those its journal was written with.
     Outdated,
     /// The model is away.
     Deferred {
@@ -105,16 +116,11 @@ impl Deciding {
         run: &ClaimedRun,
         deadline: Instant,
     ) -> Result<&'static str, Undecided> {
-        let purpose = Purpose::of_playbook(&run.playbook).ok_or_else(|| {
-            Undecided::Failed(format!("no playbook is named {}", run.playbook).into())
-        })?;
+        let purpose = purpose_of(&run.playbook)?;
         let input = store.load_run(run).await?;
-        if !input.steps.is_empty()
-            && run
-                .prompt_hash
-                .as_ref()
-                .is_some_and(|hash| *hash != self.prompts.hash)
-        {
+        let (prompts, tools) = (run.prompt_hash.as_deref(), run.tools_hash.as_deref());
+        let print = self.prompts.print(&run.playbook)?;
+        if !input.steps.is_empty() && print.differs(prompts, tools) {
             return Err(Undecided::Outdated);
         }
         if let Some(reason) = fallen(purpose, &input.standing) {
@@ -128,21 +134,14 @@ impl Deciding {
             store.finish_run(run, &finish).await?;
             return Ok("skipped");
         }
-        let subject = Subject {
-            occurrence: &input.occurrence,
-            standing: &input.standing,
-            event_type: if run.stage == "winback" {
-                "schedule"
-            } else {
-                &input.event_type
-            },
+        let whose = Whose {
             account: &run.account,
             livemode: run.livemode,
             playbook: &run.playbook,
             stage: &run.stage,
             purpose,
         };
-        let brief = Brief::new(subject, &self.settings, &self.prompts);
+        let brief = self.brief(whose, &input);
         let (effects, usage) = self
             .ask(store, clock, (run, deadline), &input, (&brief, purpose))
             .await?;
@@ -170,10 +169,10 @@ impl Deciding {
         input: &RunInput,
         (brief, purpose): (&Brief, Purpose),
     ) -> Result<(Vec<NewEffect>, Value), Undecided> {
-        let playbook = self.prompts.playbook(&run.playbook)?;
+        let told = self.told(&run.playbook, brief)?;
         // After this moment nobody waits for a model any more.
         let asks = !self.model.is_rules() && clock.now() < run.decide_by;
-        let mode = if asks { playbook.mode } else { Mode::Live };
+        let mode = if asks { told.playbook.mode } else { Mode::Live };
         let rules = Rules;
         let model: &dyn Model = if asks && mode != Mode::Shadow {
             self.model.as_ref()
@@ -181,13 +180,11 @@ impl Deciding {
             &rules
         };
         let (shadow, entries) = entries(&input.steps)?;
-        let rendered = self.prompts.render(&run.playbook, &brief.context)?;
-        let owed = self.prompts.owed_calls(&run.playbook, &brief.context)?;
         let journal = StoreJournal {
             store,
             run,
             model: model.name(),
-            prompt_hash: &self.prompts.hash,
+            print: self.prompts.print(&run.playbook)?,
             voice: if mode == Mode::Approve {
                 Voice::Held
             } else {
@@ -196,10 +193,10 @@ impl Deciding {
         };
         let rehearse = |proposal: &Proposal| self.rehearse(proposal, brief);
         let running = || Run {
-            playbook,
-            rendered: &rendered,
+            playbook: told.playbook,
+            rendered: &told.rendered,
             brief,
-            owed: &owed,
+            owed: &told.owed,
             model,
             journal: &journal,
             deadline: Some(deadline),
@@ -216,17 +213,9 @@ impl Deciding {
         };
         let decided = running().decide(entries).await?;
         let now = clock.now();
-        let mut effects = Vec::with_capacity(decided.proposals.len());
-        for (key, proposal) in &decided.proposals {
-            let action = self.prepare(key, proposal, brief, purpose, now)?;
-            effects.push(NewEffect {
-                key: key.clone(),
-                proposal: proposal.clone(),
-                action,
-            });
-        }
+        let mut effects = self.effects(&decided, brief, purpose, now)?;
         if mode == Mode::Approve {
-            let rules = (running(), owed.as_slice());
+            let rules = (running(), told.owed.as_slice());
             let made = (brief, purpose, now);
             effects = self.held(rules, &decided, effects, made).await?;
         }
@@ -241,6 +230,67 @@ impl Deciding {
         }
         Ok((effects, usage))
     }
+
+    /// What a run is decided on, as far as it can be worked out before anybody decides.
+    pub(super) fn brief(&self, whose: Whose<'_>, input: &RunInput) -> Brief {
+        let subject = Subject {
+            occurrence: &input.occurrence,
+            standing: &input.standing,
+            event_type: if whose.stage == "winback" {
+                "schedule"
+            } else {
+                &input.event_type
+            },
+            account: whose.account,
+            livemode: whose.livemode,
+            playbook: whose.playbook,
+            stage: whose.stage,
+            purpose: whose.purpose,
+        };
+        Brief::new(subject, &self.settings, &self.prompts)
+    }
+
+    /// What whoever decides is told.
+    pub(super) fn told(&self, playbook: &str, brief: &Brief) -> Result<Told<'_>, Undecided> {
+        Ok(Told {
+            playbook: self.prompts.playbook(playbook)?,
+            rendered: self.prompts.render(playbook, &brief.context)?,
+            owed: self.prompts.owed_calls(playbook, &brief.context)?,
+        })
+    }
+
+    /// What was decided, as it is to take effect.
+    pub(super) fn effects(
+        &self,
+        decided: &Decided,
+        brief: &Brief,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Vec<NewEffect>, Undecided> {
+        let mut effects = Vec::with_capacity(decided.proposals.len());
+        for (key, proposal) in &decided.proposals {
+            let action = self.prepare(key, proposal, brief, purpose, now)?;
+            effects.push(NewEffect {
+                key: key.clone(),
+                proposal: proposal.clone(),
+                action,
+            });
+        }
+        Ok(effects)
+    }
+}
+
+/// What whoever decides is told.
+pub(super) struct Told<'a> {
+    pub(super) playbook: &'a Playbook,
+    pub(super) rendered: Rendered,
+    pub(super) owed: Vec<OwedCall>,
+}
+
+/// Why the runs of a playbook are made.
+pub(super) fn purpose_of(playbook: &str) -> Result<Purpose, Undecided> {
+    Purpose::of_playbook(playbook)
+        .ok_or_else(|| Undecided::Failed(format!("no playbook is named {playbook}").into()))
 }
 
 /// The journal of a shadow, and that of whoever acts.

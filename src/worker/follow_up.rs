@@ -59,9 +59,10 @@ impl Worker {
         // Side by side: the run may hold the connection that the renewal waits for, and must go on meanwhile.
         // What has ended comes first: a renewal is refused as soon as the run's own end is committed.
         let deadline = Instant::now() + self.pace.run_timeout;
+        let deciding = self.deciding();
         tokio::select! {
             biased;
-            decided = self.deciding.decide(self.store.as_ref(), self.clock.as_ref(), run, deadline) => decided,
+            decided = deciding.decide(self.store.as_ref(), self.clock.as_ref(), run, deadline) => decided,
             () = self.renew(run) => Err(Undecided::Fenced),
             () = tokio::time::sleep_until(deadline) => Err(Undecided::Deferred {
                 reason: "the run took longer than `model.run_timeout`".to_owned(),
@@ -101,7 +102,9 @@ impl Worker {
             }
             Undecided::Outdated => Release {
                 start_over: true,
-                ..waiting("the prompts changed: it starts over with fresh reads".to_owned())
+                ..waiting(
+                    "the prompts or the tools changed: it starts over with fresh reads".to_owned(),
+                )
             },
             Undecided::Deferred {
                 reason,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::agent::journal::{Entry, Journal, JournalError, Judged};
+use crate::agent::prompts::Print;
 use crate::store::{ClaimedRun, NewStep, NewToolCall, SHADOW_FROM, Store};
 
 /// What becomes of what the model of a journal proposes. What rules propose always acts.
@@ -21,7 +22,7 @@ pub(super) struct StoreJournal<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) run: &'a ClaimedRun,
     pub(super) model: &'a str,
-    pub(super) prompt_hash: &'a str,
+    pub(super) print: &'a Print,
     pub(super) voice: Voice,
 }
 
@@ -65,7 +66,8 @@ impl Journal for StoreJournal<'_> {
         let step = NewStep {
             seq: i64::try_from(seq).map_or(i64::MAX, |seq| seq.saturating_add(from)),
             data,
-            prompt_hash: self.prompt_hash.to_owned(),
+            prompt_hash: self.print.prompts.clone(),
+            tools_hash: self.print.tools.clone(),
             model: self.model.to_owned(),
             call,
         };

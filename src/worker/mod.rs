@@ -12,14 +12,17 @@ mod journal;
 mod lanes;
 mod modes;
 mod prepare;
+mod prompts;
+mod rerun;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 pub use decide::Deciding;
+pub use rerun::{Rerun, RerunError};
 
 use crate::clock::Clock;
 use crate::hints::{Bell, Doorbell};
@@ -75,7 +78,8 @@ struct Stop {
 pub struct Worker {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    deciding: Deciding,
+    /// With which runs are decided that begin now.
+    deciding: RwLock<Arc<Deciding>>,
     pace: Pace,
     /// Rings when something was stored that may be due, and is rung when a run has put messages into the outbox.
     doorbell: Doorbell,
@@ -106,7 +110,7 @@ impl Worker {
         Self {
             store,
             clock,
-            deciding,
+            deciding: RwLock::new(Arc::new(deciding)),
             pace,
             doorbell,
             api: None,

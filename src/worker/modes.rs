@@ -87,7 +87,7 @@ impl Deciding {
                 store,
                 run: claimed,
                 model: self.model.name(),
-                prompt_hash: &self.prompts.hash,
+                print: self.prompts.print(&claimed.playbook)?,
                 voice: Voice::Shadow,
             },
             entries: Mutex::new(entries.clone()),

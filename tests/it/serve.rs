@@ -11,6 +11,8 @@ mod outage;
 mod overload;
 mod recorded;
 mod refusals;
+mod reload;
+mod rerun;
 mod resolve;
 mod resume;
 mod stopping;

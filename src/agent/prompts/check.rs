@@ -41,6 +41,8 @@ impl Prompts {
         self.names(SYSTEM, &self.system, &documented, &mut problems);
         self.names(LAYOUT_TEXT, &self.layout_text, &frame, &mut problems);
         self.names(LAYOUT_HTML, &self.layout_html, &frame, &mut problems);
+        // A test knows that the built-in ones can be read.
+        let built_in = Self::embedded().map_or_else(|_| BTreeMap::new(), |set| set.playbooks);
         let mut leads: BTreeMap<&str, &str> = BTreeMap::new();
         for playbook in self.playbooks.values() {
             let file = playbook_file(&playbook.name);
@@ -48,6 +50,12 @@ impl Prompts {
             self.expressions(playbook, &documented, &mut problems);
             self.tools(playbook, tools, &mut problems);
             self.renders(playbook, &mut problems);
+            problems.extend(
+                unfollowed(playbook, built_in.get(&playbook.name)).map(|what| Problem {
+                    file: file.clone(),
+                    what,
+                }),
+            );
             for lead in &playbook.leads {
                 if let Some(other) = leads.insert(lead, &playbook.name) {
                     let what = format!("`{lead}` already leads to the playbook `{other}`");
@@ -196,6 +204,29 @@ impl Prompts {
             what,
         }));
     }
+}
+
+/// Why a playbook would not be followed as it says. Which event leads to which is decided with the mandatory updates, where
+/// no model and no file is asked, so a file can say it and not change it.
+fn unfollowed(playbook: &Playbook, built_in: Option<&Playbook>) -> Option<String> {
+    let Some(built_in) = built_in else {
+        return Some(
+            "would never run: no event leads to it and no schedule starts it. A new follow-up needs code as well, see CONTRIBUTING.md"
+                .to_owned(),
+        );
+    };
+    if playbook.leads != built_in.leads {
+        return Some(format!(
+            "`leads` would change nothing: write [{}], as it is built in",
+            built_in.leads.join(", ")
+        ));
+    }
+    (playbook.stage != built_in.stage).then(|| {
+        format!(
+            "`stage` would change nothing: write {}, as it is built in",
+            built_in.stage
+        )
+    })
 }
 
 fn variations() -> impl Iterator<Item = Value> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Problem;
 use crate::agent::playbook::PlaybookError;
 
 /// Prompts that cannot be used.
@@ -53,6 +54,12 @@ pub enum PromptsError {
         /// The name asked for.
         name: String,
     },
+    /// Files that can be read and say what cannot be meant.
+    #[error("{}; `billhook prompts check` shows them all", told(.0))]
+    Problems(Vec<Problem>),
+    /// Reading or checking them panicked.
+    #[error("billhook panicked on them, which is a bug; its standard error output says where")]
+    Panicked,
     /// Rendering failed.
     #[error("{file} cannot be rendered: {source}")]
     Render {
@@ -62,4 +69,16 @@ pub enum PromptsError {
         #[source]
         source: minijinja::Error,
     },
+}
+
+/// How many there are, and the first.
+fn told(problems: &[Problem]) -> String {
+    let first = problems
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    match problems.len() {
+        0 | 1 => first,
+        more => format!("{more} problems, the first: {first}"),
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::files::{self, entries};
 use super::*;
 use crate::guardrails::limits::prose::{Part, ProseRules, check_prose};
 
@@ -36,7 +37,7 @@ fn changed(file: &str, from: &str, to: &str) -> Result<Prompts, PromptsError> {
     let path = folder.path().join(file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text.replace(from, to)).unwrap();
-    Prompts::load(folder.path())
+    Prompts::open(Some(folder.path()))
 }
 
 fn problem(file: &str, from: &str, to: &str) -> String {
@@ -443,7 +444,7 @@ fn a_folder_replaces_files_and_refuses_unknown_names() {
         let path = folder.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "---\nsubject: x\n---\nx").unwrap();
-        let error = Prompts::load(folder.path()).unwrap_err();
+        let error = Prompts::open(Some(folder.path())).unwrap_err();
         assert!(
             matches!(error, PromptsError::UnknownFile { .. }),
             "{file}: {error}"
@@ -452,18 +453,29 @@ fn a_folder_replaces_files_and_refuses_unknown_names() {
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("emails")).unwrap();
-    std::fs::write(folder.path().join(".editor"), "x").unwrap();
+    for left_behind in [
+        ".editor",
+        "..data",
+        "#system.md#",
+        "emails/payment_failed.md~",
+    ] {
+        std::fs::write(folder.path().join(left_behind), "x").unwrap();
+    }
+    assert_eq!(
+        Prompts::open(Some(folder.path())).unwrap().hash,
+        built_in.hash
+    );
     std::fs::write(
         folder.path().join("emails/payment_faild.md"),
         "---\nsubject: x\n---\nx",
     )
     .unwrap();
     assert!(matches!(
-        Prompts::load(folder.path()),
+        Prompts::open(Some(folder.path())),
         Err(PromptsError::Unused { .. })
     ));
     assert!(matches!(
-        Prompts::load(&folder.path().join("nowhere")),
+        Prompts::open(Some(&folder.path().join("nowhere"))),
         Err(PromptsError::Io { .. })
     ));
 }
@@ -471,12 +483,11 @@ fn a_folder_replaces_files_and_refuses_unknown_names() {
 #[test]
 fn the_hash_covers_names_and_texts() {
     let set = |pairs: &[(&str, &str)]| {
-        hash(
-            &pairs
-                .iter()
-                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-                .collect(),
-        )
+        let files: BTreeMap<String, String> = pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect();
+        files::hash(files.iter())
     };
     assert_ne!(set(&[("a", "bc")]), set(&[("ab", "c")]));
     assert_ne!(
@@ -485,4 +496,119 @@ fn the_hash_covers_names_and_texts() {
     );
     assert_eq!(prompts().hash, prompts().hash);
     assert_eq!(prompts().hash.len(), 64);
+}
+
+/// What changed, by playbook.
+fn differing(changed: &Prompts) -> Vec<String> {
+    let built_in = prompts();
+    let prints = changed.prints.iter();
+    prints
+        .filter(|(name, print)| built_in.prints.get(*name) != Some(print))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+#[test]
+fn a_runs_hashes_are_those_of_what_it_is_made_of() {
+    let all: Vec<String> = prompts().playbooks.into_keys().collect();
+    for (file, from, to, moved) in [
+        ("system.md", "kind and calm", "kind", all.clone()),
+        ("emails/layout.txt", "Kind regards", "Best regards", all),
+        (
+            "playbooks/payment_failed.md",
+            "One way out",
+            "Only one way out",
+            vec!["payment_failed".to_owned()],
+        ),
+        // A mail that only one case of the playbook is owed is still the playbook's.
+        (
+            "emails/trial_lapsing.de.md",
+            "kostet dann",
+            "kostet danach",
+            vec!["trial_ending".to_owned()],
+        ),
+    ] {
+        assert_eq!(
+            differing(&changed(file, from, to).unwrap()),
+            moved,
+            "{file}"
+        );
+    }
+    let fewer = changed(
+        "playbooks/payment_failed.md",
+        "tools: [get_payment_history, send_email, notify_sales]",
+        "tools: [send_email, notify_sales]",
+    );
+    let (fewer, built_in) = (fewer.unwrap(), prompts());
+    let print = |set: &Prompts| set.print("payment_failed").unwrap().clone();
+    assert_ne!(print(&fewer).tools, print(&built_in).tools);
+    // The same tools are the same to every playbook.
+    assert_eq!(
+        print(&built_in).tools,
+        built_in.print("invoice_payment_failed").unwrap().tools
+    );
+    assert!(print(&built_in).differs(Some("another"), None));
+    assert!(print(&built_in).differs(Some(&print(&built_in).prompts), Some("another")));
+    let same = (print(&built_in).prompts, print(&built_in).tools);
+    assert!(!print(&built_in).differs(Some(&same.0), Some(&same.1)));
+    assert!(!print(&built_in).differs(None, None));
+}
+
+#[test]
+fn whoever_decides_begins_by_the_whole_check() {
+    assert!(Prompts::checked(None).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("playbooks")).unwrap();
+    let (_, text) = EMBEDDED
+        .iter()
+        .find(|(name, _)| *name == "playbooks/payout_failed.md")
+        .unwrap();
+    let write = |name: &str, text: String| {
+        std::fs::write(folder.path().join("playbooks").join(name), text).unwrap();
+    };
+    // It can be read, and a customer would have met the mistake first.
+    write(
+        "payout_failed.md",
+        text.replace("---\n{#", "---\n{{ dispute_state }}{#"),
+    );
+    let refused = Prompts::checked(Some(folder.path())).unwrap_err();
+    assert!(matches!(refused, PromptsError::Problems(_)), "{refused}");
+    let refused = refused.to_string();
+    for part in ["payout_failed.md", "dispute_state", "prompts check"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    write("payout_failed.md", (*text).to_owned());
+    assert!(Prompts::checked(Some(folder.path())).is_ok());
+    let lonely = text.replace("name: payout_failed", "name: payout_late");
+    write(
+        "payout_late.md",
+        lonely.replace(
+            "leads: [payout.failed, payout.updated]",
+            "leads: [payout.canceled]",
+        ),
+    );
+    let refused = Prompts::checked(Some(folder.path())).unwrap_err();
+    assert!(refused.to_string().contains("would never run"), "{refused}");
+}
+
+#[test]
+fn what_only_the_code_decides_is_not_changed_by_a_file() {
+    let leads = problem(
+        "playbooks/payment_failed.md",
+        "leads: [payment_intent.payment_failed]",
+        "leads: [payment_intent.created]",
+    );
+    assert!(
+        leads.contains("`leads` would change nothing: write [payment_intent.payment_failed]"),
+        "{leads}"
+    );
+    let stage = problem(
+        "playbooks/payment_failed.md",
+        "stage: first",
+        "stage: second",
+    );
+    assert!(
+        stage.contains("`stage` would change nothing: write first"),
+        "{stage}"
+    );
 }

@@ -68,6 +68,7 @@ pub(in crate::store) fn run(row: &Row) -> Result<RunRecord, StoreError> {
         due_at: row.time("due_at")?.iso(),
         model: row.opt_text("model")?,
         prompt_hash: row.opt_text("prompt_hash")?,
+        tools_hash: row.opt_text("tools_hash")?,
         generation: row.int("generation")?,
         steps: Vec::new(),
         usage: json(row.opt_text("usage")?),

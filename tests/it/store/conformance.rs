@@ -223,6 +223,7 @@ async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
         seq,
         data: json!({ "seq": seq }),
         prompt_hash: "hash".to_owned(),
+        tools_hash: "tools".to_owned(),
         model: "rules".to_owned(),
         call: None,
     };
@@ -236,7 +237,18 @@ async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
     };
     assert!(bench.store.journal(&run, &other).await.is_err());
     let run = giving_back_spends_an_attempt_only_on_failures(bench, run).await;
-    let steps = bench.store.load_run(&run).await.unwrap().steps;
+    // What its journal was written with is known to whoever takes it up.
+    let with = (run.prompt_hash.as_deref(), run.tools_hash.as_deref());
+    assert_eq!(with, (Some("hash"), Some("tools")));
+    let shown = bench.store.run(&run.id).await.unwrap().unwrap();
+    assert_eq!(shown.tools_hash.as_deref(), Some("tools"));
+    let (past, input) = bench.store.past_run(&run.id).await.unwrap().unwrap();
+    assert_eq!((&past.event, &past.stage), (&run.event, &run.stage));
+    let claimed = bench.store.load_run(&run).await.unwrap();
+    assert_eq!(input.occurrence, claimed.occurrence);
+    assert_eq!(input.event_type, claimed.event_type);
+    assert!(bench.store.past_run("run_nobody").await.unwrap().is_none());
+    let steps = claimed.steps;
     assert_eq!(
         steps.iter().map(|step| step.seq).collect::<Vec<_>>(),
         [0, 1]

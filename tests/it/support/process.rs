@@ -185,10 +185,15 @@ impl Process {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
+    /// All of `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.client.get(self.at("/metrics")).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// One line of `/metrics`, by all that stands before its value; 0 when it is not there yet.
     pub(crate) async fn metric(&self, series: &str) -> u64 {
-        let answer = self.client.get(self.at("/metrics")).send().await.unwrap();
-        let text = answer.text().await.unwrap();
+        let text = self.metrics().await;
         let found = text.lines().find_map(|line| line.strip_prefix(series));
         found.map_or(0, |value| value.trim().parse().unwrap())
     }
