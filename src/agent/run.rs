@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use billhook_tools::{Facts, Proposal, Tool, ToolError, find};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use self::arguments::{MOST_ARGUMENT_BYTES, parse};
 use crate::agent::brief::Brief;
@@ -17,6 +18,7 @@ use crate::agent::journal::{Decided, Entry, Journal, Judged, decided, proposed};
 use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request};
 use crate::agent::playbook::{OwedCall, Playbook};
 use crate::agent::prompts::{Rendered, primary_language};
+use crate::agent::spans;
 use crate::guardrails::limits::call::{Allowed, check_proposal, check_tool};
 use crate::guardrails::limits::prose::Refusal;
 
@@ -254,7 +256,9 @@ impl Run<'_> {
         by_rules: bool,
         entries: &[Entry],
     ) -> Result<Judged, RunError> {
-        let (refused, result, proposal) = match self.weigh(&call, by_rules).await? {
+        let span = spans::tool(&call, entries.len());
+        let weighed = self.weigh(&call, by_rules).instrument(span.clone()).await?;
+        let (refused, result, proposal) = match weighed {
             Weighed::Answer(result, None) => (None, result, None),
             Weighed::Answer(result, Some(proposal)) => {
                 let key = proposal.effect_key(&self.brief.bound);
@@ -278,13 +282,15 @@ impl Run<'_> {
                 )
             }
         };
-        Ok(Judged {
+        let judged = Judged {
             call,
             by_rules,
             refused,
             result,
             proposal,
-        })
+        };
+        spans::judged(&span, &judged);
+        Ok(judged)
     }
 
     async fn weigh(&self, call: &Call, by_rules: bool) -> Result<Weighed, RunError> {

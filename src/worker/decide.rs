@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::journal::StoreJournal;
 use crate::agent::brief::{Brief, Settings, Subject};
@@ -15,10 +16,12 @@ use crate::agent::model::Model;
 use crate::agent::prompts::{Prompts, PromptsError};
 use crate::agent::rules::Rules;
 use crate::agent::run::{Run, RunError};
+use crate::agent::spans;
 use crate::clock::Clock;
 use crate::facts::StoreFacts;
 use crate::guardrails::precondition::{Purpose, fallen};
 use crate::store::{Channel, ClaimedRun, Finish, NewEffect, RunInput, Store, StoreError};
+use crate::telemetry::spans::{Agent, agent};
 
 /// Everything that decisions are made with.
 pub struct Deciding {
@@ -170,6 +173,14 @@ impl Deciding {
             .map_err(|error| Undecided::Failed(Box::new(error)))?;
         let rendered = self.prompts.render(&run.playbook, &brief.context)?;
         let owed = self.prompts.owed_calls(&run.playbook, &brief.context)?;
+        let span = agent(Agent {
+            playbook: &run.playbook,
+            run: &run.id,
+            event: &run.event,
+            event_type: &input.event_type,
+            prompt_hash: &self.prompts.hash,
+            is_replay: !entries.is_empty(),
+        });
         let journal = StoreJournal {
             store,
             run,
@@ -187,7 +198,9 @@ impl Deciding {
             facts: self.facts.as_ref(),
             rehearse: &|proposal| self.rehearse(proposal, brief),
         };
-        running.decide(entries).await.map_err(|error| match error {
+        let decided = running.decide(entries).instrument(span.clone()).await;
+        spans::decided(&span, &decided);
+        decided.map_err(|error| match error {
             RunError::Deferred {
                 reason,
                 retry_after,

@@ -12,6 +12,7 @@ mod refusals;
 mod resolve;
 mod stopping;
 mod together;
+mod traces;
 mod ways;
 
 use billhook::clock::{Clock, SystemClock};

@@ -4,6 +4,7 @@ mod hostile;
 mod journal;
 mod lanes;
 mod model;
+mod observed;
 mod quirks;
 mod scene;
 mod trouble;
