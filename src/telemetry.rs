@@ -1,7 +1,11 @@
-//! Logs and metrics: how they are set up, once, at start.
+//! Logs, metrics and traces: how they are set up, once, at start.
 //!
 //! Owns what is filtered out for everybody: a library that logs a whole reply of a model would put personal data into
-//! the logs. Never writes to standard output, which belongs to the answers of commands.
+//! the logs. What is logged is never exported, and spans that are exported are never logged. Never writes to standard
+//! output, which belongs to the answers of commands.
+
+pub mod spans;
+mod traces;
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +15,14 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::Subscriber;
-use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
 
+use self::spans::{CONTENT, SPANS};
+pub use self::traces::{Traces, try_out};
 use crate::config::{LogFormat, TelemetryConfig};
 
 /// On a body it cannot parse, this target logs the whole body, which may hold what a customer wrote.
@@ -25,6 +31,29 @@ const NEVER_LOGGED: &str = "async_openai::error";
 /// Upper bounds of everything measured in seconds, from an acknowledgement to a slow model.
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0,
+];
+
+/// Upper bounds of a model's time, as the `GenAI` conventions have them.
+const MODEL_SECONDS: [f64; 14] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+
+/// Upper bounds of tokens, as the `GenAI` conventions have them.
+const TOKENS: [f64; 14] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
 ];
 
 /// The pause between two upkeeps of the metrics.
@@ -41,28 +70,33 @@ pub enum TelemetryError {
     /// Somebody else has set up logging in this process.
     #[error("logging is set up already")]
     Logging(#[source] TryInitError),
+    /// The client that exports traces cannot be made.
+    #[error("the http client that exports traces cannot be made")]
+    Client(#[source] Option<reqwest::Error>),
+    /// Traces cannot be sent to such an address.
+    #[error(
+        "`telemetry.otlp_endpoint` is no address that traces can be sent to: {0}; write http://HOST:4318"
+    )]
+    Endpoint(String),
     /// Somebody else records metrics in this process.
     #[error("metrics cannot be recorded")]
     Metrics(#[source] BuildError),
 }
 
-/// Sends logs to standard error, as configured. Call once, before anything is worth logging.
-pub fn init_logging(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+/// Sends logs to standard error and spans to `traces`, as configured. Call once, before anything is worth logging.
+pub fn init(config: &TelemetryConfig, traces: Option<&Traces>) -> Result<(), TelemetryError> {
     let ansi = std::io::stderr().is_terminal();
-    subscriber(config, ansi, std::io::stderr)?
+    subscriber(config, ansi, std::io::stderr, traces)?
         .try_init()
-        .map_err(TelemetryError::Logging)?;
-    if let Some(endpoint) = &config.otlp_endpoint {
-        tracing::warn!(%endpoint, "traces are not exported by this version: telemetry.otlp_endpoint has no effect");
-    }
-    Ok(())
+        .map_err(TelemetryError::Logging)
 }
 
-/// What [`init_logging`] installs, for tests that read what is written.
+/// What [`init`] installs, for tests that read what is written.
 pub fn subscriber<W>(
     config: &TelemetryConfig,
     ansi: bool,
     writer: W,
+    traces: Option<&Traces>,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -71,16 +105,21 @@ where
         .parse(&config.log)
         .map_err(TelemetryError::Filter)?;
     // Not a directive among the others: a more specific one of an operator would bring the target back.
-    let allowed = filter_fn(|metadata| !metadata.target().starts_with(NEVER_LOGGED));
+    let allowed = filter_fn(|metadata| {
+        let target = metadata.target();
+        !target.starts_with(NEVER_LOGGED) && target != SPANS && target != CONTENT
+    });
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(ansi);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(traces.map(Traces::layer));
+    // Of this layer only: how much is logged says nothing of what is exported.
+    let filter = filter.and(allowed);
     Ok(match config.log_format {
-        LogFormat::Text => Box::new(registry.with(lines.with_filter(allowed))),
+        LogFormat::Text => Box::new(registry.with(lines.with_filter(filter))),
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false);
-            Box::new(registry.with(lines.with_filter(allowed)))
+            Box::new(registry.with(lines.with_filter(filter)))
         }
     })
 }
@@ -97,6 +136,14 @@ pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
     }
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .and_then(|builder| {
+            let model = Matcher::Prefix("gen_ai_client_operation".to_owned());
+            builder.set_buckets_for_metric(model, &MODEL_SECONDS)
+        })
+        .and_then(|builder| {
+            let tokens = Matcher::Full("gen_ai_client_token_usage".to_owned());
+            builder.set_buckets_for_metric(tokens, &TOKENS)
+        })
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(TelemetryError::Metrics)?;
     *installed = Some(handle.clone());
@@ -157,7 +204,7 @@ mod tests {
             log_format,
             ..Config::defaults().unwrap().telemetry
         };
-        let subscriber = subscriber(&config, false, move || writer.clone()).unwrap();
+        let subscriber = subscriber(&config, false, move || writer.clone(), None).unwrap();
         tracing::subscriber::with_default(subscriber, work);
         String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
     }
@@ -210,7 +257,9 @@ mod tests {
     fn a_bad_filter_is_refused_with_what_to_write() {
         let mut config = Config::defaults().unwrap().telemetry;
         config.log = "billhook=loud=quiet".to_owned();
-        let error = subscriber(&config, false, std::io::sink).err().unwrap();
+        let error = subscriber(&config, false, std::io::sink, None)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("RUST_LOG"), "{error}");
     }
 

@@ -12,3 +12,4 @@ pub mod prompts;
 pub mod rules;
 pub mod run;
 pub mod scripted;
+pub mod spans;

@@ -108,7 +108,7 @@ impl Run<'_> {
                 name: call.tool.clone(),
                 arguments: call.args.to_string(),
             };
-            let weighed = self.weigh(&call, true).await?;
+            let weighed = self.weigh(&call, true, entries.len()).await?;
             let judged = self.judge(call, true, weighed, &entries);
             self.commit(&mut entries, Entry::Result(judged)).await?;
         }

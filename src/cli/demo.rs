@@ -48,7 +48,7 @@ impl Demo {
         output: &mut Output,
     ) -> anyhow::Result<Answer> {
         let mut stage = Stage::build()?;
-        telemetry::init_logging(&stage.config.telemetry)?;
+        telemetry::init(&stage.config.telemetry, None)?;
         let shutdown = Shutdown::on_signals().context("signals cannot be caught")?;
         let listener = serve::listen(stage.config.server.listen).await?;
         stage.config.server.listen = listener

@@ -28,7 +28,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .no_proxy()
         .timeout(LIMIT / 2)
         .build()?;
-    let (database, mail, application, redis, stripe, listen) = tokio::join!(
+    let (database, mail, application, redis, stripe, traces, listen) = tokio::join!(
         limited(
             "database",
             LIMIT,
@@ -50,6 +50,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
             LIMIT,
             one(services::stripe(&config.stripe, LIMIT / 2))
         ),
+        limited("traces", LIMIT, one(services::traces(&config.telemetry))),
         limited(
             "listen address",
             LIMIT,
@@ -64,6 +65,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .chain(application)
         .chain(redis)
         .chain(stripe)
+        .chain(traces)
         .chain(listen)
         .chain([machine::open_files(config.server.max_connections)])
         .collect();

@@ -11,9 +11,10 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{Answer, Surroundings};
 use crate::app::{App, Role};
+use crate::config::Config;
 use crate::shutdown::{Hangups, Shutdown};
 use crate::store::StoreError;
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -56,10 +57,24 @@ impl Serve {
         if self.role != RoleName::Work {
             config.require_webhook_secret()?;
         }
-        telemetry::init_logging(&config.telemetry)?;
         if let Some(listen) = self.listen {
             config.server.listen = listen;
         }
+        let traces = Traces::start(&config.telemetry)?;
+        telemetry::init(&config.telemetry, traces.as_ref())?;
+        let served = self.serve(config, around, output).await;
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
+        served
+    }
+
+    async fn serve(
+        self,
+        mut config: Config,
+        around: &Surroundings,
+        output: &mut Output,
+    ) -> anyhow::Result<Answer> {
         // Signals are caught before anything that would have to be finished is begun.
         let shutdown = Shutdown::on_signals().context("signals cannot be caught")?;
         let hangups = Hangups::catch().context("signals cannot be caught")?;
@@ -107,10 +122,7 @@ pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Builds the service; what is not the store's fault is the configuration's.
-pub(super) async fn build(
-    config: &crate::config::Config,
-    around: &Surroundings,
-) -> anyhow::Result<App> {
+pub(super) async fn build(config: &Config, around: &Surroundings) -> anyhow::Result<App> {
     App::build(config, around.clock.clone())
         .await
         .map_err(of_configuration)

@@ -9,12 +9,13 @@ use std::path::Path;
 use config::{File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::ConfigError;
+use super::values::{CAPTURE_CONTENT, as_switch};
 
 /// The reference: every key with its default.
 pub(super) const DEFAULTS: &str = include_str!("../../billhook.default.toml");
 
 /// Variables that other programs and people know, and the keys they set.
-pub(super) const WELL_KNOWN: [(&str, &str); 20] = [
+pub(super) const WELL_KNOWN: [(&str, &str); 21] = [
     ("STRIPE_WEBHOOK_SECRET", "stripe.webhook_secrets"),
     ("STRIPE_SECRET_KEY", "stripe.secret_key"),
     ("STRIPE_API_BASE", "stripe.api_base"),
@@ -35,6 +36,7 @@ pub(super) const WELL_KNOWN: [(&str, &str); 20] = [
     ("BILLHOOK_ADMIN_TOKEN", "server.admin_token"),
     ("RUST_LOG", "telemetry.log"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
+    CAPTURE_CONTENT,
 ];
 
 /// What kind of value a key takes: the kind of its default.
@@ -119,7 +121,8 @@ impl Layers {
                 .get(name)
                 .filter(|value| !value.trim().is_empty())
             {
-                self.set(key.to_owned(), value.trim().into(), variable(name))?;
+                let value = as_switch(key, value.trim());
+                self.set(key.to_owned(), value.into(), variable(name))?;
             }
         }
         for (name, value) in environment {

@@ -321,6 +321,8 @@ pub struct TelemetryConfig {
     /// Where traces are sent.
     #[serde(deserialize_with = "values::optional")]
     pub otlp_endpoint: Option<ServiceUrl>,
+    /// Whether spans hold what a model is asked and answers.
+    pub capture_content: bool,
 }
 
 /// How log lines look.

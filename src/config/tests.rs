@@ -222,6 +222,24 @@ fn each_well_known_variable_lands_where_it_should() {
 }
 
 #[test]
+fn the_content_of_spans_is_switched_as_the_conventions_do() {
+    let name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+    for (value, captured) in [
+        ("true", true),
+        ("false", false),
+        ("SPAN_ONLY", true),
+        ("SPAN_AND_EVENT", true),
+        ("EVENT_ONLY", false),
+        ("NO_CONTENT", false),
+    ] {
+        let config = from_environment(&[(name, value)]).unwrap();
+        assert_eq!(config.telemetry.capture_content, captured, "{value}");
+    }
+    assert!(from_environment(&[(name, "sometimes")]).is_err());
+    assert!(!Config::defaults().unwrap().telemetry.capture_content);
+}
+
+#[test]
 fn an_empty_well_known_variable_counts_as_unset() {
     let variables: Vec<_> = WELL_KNOWN.iter().map(|(name, _)| (*name, " ")).collect();
     let config = from_environment(&variables).unwrap();

@@ -12,6 +12,21 @@ use serde::{Deserialize, Deserializer};
 
 use super::span::Span;
 
+/// What the `GenAI` conventions switch the content of spans by, and our key for it.
+pub(super) const CAPTURE_CONTENT: (&str, &str) = (
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+    "telemetry.capture_content",
+);
+
+/// The conventions once wrote true or false, and now one of four words; we have spans only.
+pub(super) fn as_switch<'a>(key: &str, value: &'a str) -> &'a str {
+    match value {
+        "SPAN_ONLY" | "SPAN_AND_EVENT" if key == CAPTURE_CONTENT.1 => "true",
+        "NO_CONTENT" | "EVENT_ONLY" if key == CAPTURE_CONTENT.1 => "false",
+        _ => value,
+    }
+}
+
 /// The address of a database or another service. It may carry a password, so it prints without one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceUrl(String);

@@ -15,6 +15,7 @@ use axum::routing::post;
 use axum::{Json, RequestExt, Router};
 use futures::StreamExt;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use super::problem::Problem;
 use super::{App, Endpoint};
@@ -23,6 +24,7 @@ use crate::inbox::{InboxError, NoRoom, Receiver, Share};
 use crate::store::{Accepted, Delivery};
 use crate::stripe::event::{Event, EventError};
 use crate::stripe::signature::{SignatureError, verify};
+use crate::telemetry::spans;
 
 const SIGNATURE: &str = "stripe-signature";
 /// What the endpoint without a name is called in the store.
@@ -51,6 +53,7 @@ async fn receive(
     } = verified;
     let (account, ignored) = app.state.admission.judge(&event, &receiver);
     let id = event.id.clone();
+    let span = spans::accept(&id, &event.kind);
     let delivery = Delivery {
         event,
         account,
@@ -63,8 +66,12 @@ async fn receive(
         .state
         .inbox
         .accept(delivery, share)
+        .instrument(span.clone())
         .await
-        .map_err(refusal)?;
+        .map_err(|error| {
+            spans::failed(&span, "unavailable");
+            refusal(error)
+        })?;
     tracing::debug!(event.id = %id, ?accepted, "delivery stored");
     let status = match accepted {
         Accepted::Accepted => "accepted",

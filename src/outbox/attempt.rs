@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::dispatch::{Dispatcher, Stop};
 use super::{Permit, SendError, Way};
 use crate::clock::Timestamp;
 use crate::retry::jitter;
 use crate::store::{ClaimedMessage, Clearance, SendOutcome, StoreError};
+use crate::telemetry::spans;
 
 /// While one is held, this process claims nothing: it could only take over what it knows the fate of.
 struct Limbo<'a>(&'a AtomicUsize);
@@ -56,7 +58,18 @@ impl Dispatcher {
             Ok(Clearance::Go(about)) => {
                 message.about = about;
                 let permit = Permit::of_lease(asked, self.pace.lease, stop.cut.child_token());
-                self.send(way, message, &permit).await
+                let span = spans::send(&message.id, message.channel.as_str(), &message.effect_key);
+                let sent = self.send(way, message, &permit);
+                let sent = sent.instrument(span.clone()).await;
+                match &sent {
+                    Ok(()) => {
+                        span.record("billhook.effect.status", "sent");
+                    }
+                    // Given back in time: nothing failed.
+                    Err(SendError::Withdrawn) => {}
+                    Err(error) => spans::failed(&span, error.word()),
+                }
+                sent
             }
             Ok(Clearance::Stop) | Err(StoreError::Fenced) => return,
             // Whether or not `sending` was committed, nothing has left: said now, it will not pass for `unknown`.

@@ -78,6 +78,16 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// What it is called where failures are counted.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient",
+            Self::Rejected { .. } => "rejected",
+            Self::Unknown { .. } => "unknown",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     pub(super) fn transient(reason: impl Into<String>) -> Self {
         Self::Transient {
             reason: reason.into(),

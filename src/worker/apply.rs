@@ -7,12 +7,13 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt};
+use tracing::Instrument as _;
 
 use super::{Panicked, Stop, Worker};
 use crate::clock::Timestamp;
 use crate::retry::jitter;
 use crate::store::{ClaimedEvent, Failure, StoreError};
-use crate::telemetry::in_one_line;
+use crate::telemetry::{in_one_line, spans};
 
 /// Events applied side by side. They converge in any order, so only the database limits this.
 const APPLY_AT_ONCE: usize = 8;
@@ -44,9 +45,15 @@ impl Worker {
     }
 
     async fn apply(&self, event: &ClaimedEvent) {
+        let span = spans::apply(&event.id, &event.event_type);
         let applied = AssertUnwindSafe(self.store.apply_event(event))
             .catch_unwind()
+            .instrument(span.clone())
             .await;
+        if !matches!(applied, Ok(Ok(()) | Err(StoreError::Fenced))) {
+            spans::failed(&span, "failed");
+        }
+        drop(span);
         let now = self.clock.now();
         let attempt = event.attempts.saturating_add(1);
         let (text, failure) = match applied {

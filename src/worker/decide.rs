@@ -8,6 +8,7 @@ use std::time::Duration;
 use billhook_tools::Proposal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::journal::{StoreJournal, Voice};
 use crate::agent::brief::{Brief, Settings, Subject};
@@ -17,12 +18,14 @@ use crate::agent::playbook::{Mode, OwedCall, Playbook};
 use crate::agent::prompts::{Prompts, PromptsError, Rendered};
 use crate::agent::rules::Rules;
 use crate::agent::run::{Run, RunError};
+use crate::agent::spans;
 use crate::clock::{Clock, Timestamp};
 use crate::facts::StoreFacts;
 use crate::guardrails::precondition::{Purpose, fallen};
 use crate::store::{
     Channel, ClaimedRun, Finish, NewEffect, RunInput, SHADOW_FROM, Step, Store, StoreError,
 };
+use crate::telemetry::spans::{Agent, agent};
 
 /// Everything that decisions are made with. A run is decided with one of these from its beginning to its end.
 #[derive(Clone)]
@@ -180,11 +183,20 @@ impl Deciding {
             &rules
         };
         let (shadow, entries) = entries(&input.steps)?;
+        let print = self.prompts.print(&run.playbook)?;
+        let span = agent(Agent {
+            playbook: &run.playbook,
+            run: &run.id,
+            event: &run.event,
+            event_type: &input.event_type,
+            prompt_hash: &print.prompts,
+            is_replay: !entries.is_empty(),
+        });
         let journal = StoreJournal {
             store,
             run,
             model: model.name(),
-            print: self.prompts.print(&run.playbook)?,
+            print,
             voice: if mode == Mode::Approve {
                 Voice::Held
             } else {
@@ -206,12 +218,15 @@ impl Deciding {
         let watched = match mode {
             Mode::Shadow if entries.is_empty() => {
                 let until = (shadow, deadline);
-                Some(self.watch(store, run, running(), until).await?)
+                let watched = self.watch(store, run, running(), until);
+                Some(watched.instrument(span.clone()).await?)
             }
             Mode::Shadow => Some(self.watched(&shadow)),
             Mode::Live | Mode::Approve => None,
         };
-        let decided = running().decide(entries).await?;
+        let decided = running().decide(entries).instrument(span.clone()).await;
+        spans::decided(&span, &decided);
+        let decided = decided?;
         let now = clock.now();
         let mut effects = self.effects(&decided, brief, purpose, now)?;
         if mode == Mode::Approve {

@@ -5,25 +5,28 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::decide::Undecided;
 use super::{Panicked, Stop, Worker};
 use crate::hints::Bell;
 use crate::retry::jitter;
 use crate::store::{ClaimedRun, Release, StoreError};
-use crate::telemetry::in_one_line;
+use crate::telemetry::{in_one_line, spans};
 
 impl Worker {
     pub(super) async fn follow_up(&self, run: ClaimedRun, stop: &Stop) {
+        let span = spans::workflow(&run.event, &run.id);
         let decided = tokio::select! {
             biased;
             () = stop.cut.cancelled() => Err(Undecided::Stopped),
-            decided = AssertUnwindSafe(self.keep_alive(&run)).catch_unwind() => {
+            decided = AssertUnwindSafe(self.keep_alive(&run)).catch_unwind().instrument(span.clone()) => {
                 decided.unwrap_or_else(|_| Err(Undecided::Failed(Box::new(Panicked))))
             }
         };
         let undecided = match decided {
             Ok(status) => {
+                span.record("billhook.run.status", status);
                 count(&run, status);
                 self.doorbell.ring(Bell::Outbox);
                 return;
@@ -36,6 +39,10 @@ impl Worker {
             Err(undecided) => undecided,
         };
         let release = self.release(&run, undecided);
+        span.record("billhook.run.status", release.status);
+        if release.is_failure || release.status == "deferred" {
+            spans::failed(&span, release.status);
+        }
         match self.store.release_run(&run, &release).await {
             Ok(()) => {
                 count(&run, release.status);

@@ -1,9 +1,13 @@
 //! The agent's journal over the store: each step is committed under the run's fence, with the tool call it records.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
+use metrics::{counter, histogram};
 
 use crate::agent::journal::{Entry, Journal, JournalError, Judged};
 use crate::agent::prompts::Print;
+use crate::agent::spans::known_tool;
 use crate::store::{ClaimedRun, NewStep, NewToolCall, SHADOW_FROM, Store};
 
 /// What becomes of what the model of a journal proposes. What rules propose always acts.
@@ -71,10 +75,16 @@ impl Journal for StoreJournal<'_> {
             model: self.model.to_owned(),
             call,
         };
-        self.store
-            .journal(self.run, &step)
-            .await
-            .map_err(|error| JournalError(Box::new(error)))
+        let begun = Instant::now();
+        let written = self.store.journal(self.run, &step).await;
+        histogram!("billhook_journal_write_seconds").record(begun.elapsed().as_secs_f64());
+        written.map_err(|error| JournalError(Box::new(error)))?;
+        if let Some(call) = &step.call {
+            // Once for each that is in the journal; rules are named by us, and so are tools here.
+            counter!("billhook_tool_calls_total", "tool" => known_tool(&call.tool).to_owned(), "by" => call.by, "verdict" => call.verdict, "rule" => call.rule.clone().unwrap_or_default())
+                .increment(1);
+        }
+        Ok(())
     }
 }
 

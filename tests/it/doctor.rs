@@ -123,6 +123,7 @@ async fn a_machine_in_order_has_nothing_to_do() {
     off     application: none: nobody but people is told what changed > -
     ok      redis: [address] answers > -
     ok      Stripe API: it answers, and the key may list events > -
+    off     traces: none: no traces are exported > -
     ok      listen address: any free port > -
     ok      open files: enough for 512 connections > -
     ");
@@ -185,6 +186,10 @@ async fn where_nearly_nothing_is_in_order_every_check_still_runs() {
             &mail.url().replace("smtp://", "smtp://app:hunter2@"),
         ),
         ("BILLHOOK_LISTEN", &taken.local_addr().unwrap().to_string()),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://app:hunter2@127.0.0.1:1",
+        ),
     ] {
         place.set(name, value);
     }
@@ -211,6 +216,7 @@ async fn where_nearly_nothing_is_in_order_every_check_still_runs() {
     off     application: none: nobody but people is told what changed > -
     warning redis: 127.0.0.1:1: Connection refused (os error 111) > start it or correct REDIS_URL; until then billhook works without it
     off     Stripe API: not asked: the key is none of Stripe's > -
+    warning traces: 127.0.0.1:1: HTTP export failed: network error > check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS; spans are lost meanwhile, and nothing else
     failed  listen address: somebody else listens on [address] > stop whoever listens there, or set BILLHOOK_LISTEN
     ok      open files: enough for 512 connections > -
     ");

@@ -20,6 +20,8 @@ mod disputes;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod fetches;

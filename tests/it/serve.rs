@@ -17,6 +17,7 @@ mod resolve;
 mod resume;
 mod stopping;
 mod together;
+mod traces;
 mod ways;
 
 use billhook::clock::{Clock, SystemClock};

@@ -38,6 +38,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it is being left alone, or would be tried out by the next request.
+    pub(super) fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
     /// It answered.
     pub(super) fn succeeded(&mut self) {
         *self = Self::default();
@@ -96,7 +101,9 @@ mod tests {
         breaker.failed(at(16));
         assert_eq!(breaker.admit(at(45)), Err(at(46)), "twice as long");
         assert_eq!(breaker.admit(at(46)), Ok(()));
+        assert!(breaker.is_open(), "until the probe succeeds");
         breaker.succeeded();
+        assert!(!breaker.is_open());
         assert_eq!(breaker.rest_of_pause(at(46)), Duration::ZERO);
         breaker.failed(at(47));
         assert_eq!(breaker.admit(at(47)), Ok(()), "the count began anew");

@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_openai::Client;
 use async_openai::config::Config;
 use async_openai::error::OpenAIError;
-use metrics::{counter, histogram};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::breaker::Breaker;
 use super::error::{Failure, Then};
+use super::observed::Observer;
 use super::profile::{OPTIONAL, Profile};
 use super::request::Body;
 use super::{SetupError, reply, transport};
@@ -34,6 +34,7 @@ pub(super) struct Endpoint {
     client: Client<Server>,
     profile: Profile,
     breaker: Mutex<Breaker>,
+    observer: Observer,
     attempt_timeout: Duration,
 }
 
@@ -51,10 +52,12 @@ impl Endpoint {
             let http = http.clone();
             move |factory| transport::exchange(http.clone(), factory, first_byte)
         });
+        let server = Server::new(endpoint)?;
         Ok(Self {
             name: endpoint.name.clone(),
             model: endpoint.model.clone(),
-            client: Client::build(http, Server::new(endpoint)?).with_http_service(service),
+            observer: Observer::new(&endpoint.name, &endpoint.model, &server.base),
+            client: Client::build(http, server).with_http_service(service),
             profile: Profile::new(endpoint.profile),
             breaker: Mutex::default(),
             attempt_timeout: config.attempt_timeout,
@@ -108,6 +111,7 @@ impl Endpoint {
                 }
             }
         }
+        self.observer.breaker(breaker.is_open());
     }
 
     async fn attempt(&self, request: &Request) -> Result<Reply, Failure> {
@@ -116,24 +120,21 @@ impl Endpoint {
         let limit = request.deadline.map_or(self.attempt_timeout, |deadline| {
             self.attempt_timeout.min(deadline - begun)
         });
-        let answer = timeout(limit, self.client.chat().create_byot::<_, Value>(&body)).await;
-        let reply = match answer {
-            Err(_elapsed) => Err(Failure::again(format!("no whole answer within {limit:?}"))),
+        let is_probe = self.breaker().is_open();
+        let mut seen = self.observer.begin(request, &self.profile, is_probe);
+        let chat = self.client.chat();
+        let answer = seen.watch(timeout(limit, chat.create_byot::<_, Value>(&body)));
+        let reply = match answer.await {
+            Err(_elapsed) => Err(Failure::timeout(format!(
+                "no whole answer within {limit:?}"
+            ))),
             Ok(Err(error)) => Err(failure(error)),
-            Ok(Ok(answer)) => reply::read(&answer, request, &OPTIONAL),
+            Ok(Ok(answer)) => {
+                seen.answered(&answer);
+                reply::read(&answer, request, &OPTIONAL)
+            }
         };
-        let outcome = match &reply {
-            Ok(_) => "ok",
-            Err(failure) => match failure.then {
-                Then::Again => "failed",
-                Then::Leave => "unavailable",
-                Then::Without(_) | Then::Never => "refused",
-            },
-        };
-        counter!("billhook_model_requests_total", "endpoint" => self.name.clone(), "outcome" => outcome)
-            .increment(1);
-        histogram!("billhook_model_request_seconds", "endpoint" => self.name.clone())
-            .record(begun.elapsed().as_secs_f64());
+        seen.end(&reply);
         reply.map(|reply| Reply {
             model: self.model.clone(),
             ..reply

@@ -2,6 +2,7 @@
 //!
 //! A server's words decide here and go nowhere else: they may repeat what they were sent.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -27,6 +28,8 @@ pub(super) struct Failure {
     pub(super) status: Option<u16>,
     /// How long the server wants to be left alone.
     pub(super) retry_after: Option<Duration>,
+    /// No answer came in time.
+    pub(super) is_timeout: bool,
 }
 
 /// What follows from a failure.
@@ -48,6 +51,25 @@ impl Failure {
         self.status == Some(500)
     }
 
+    /// What it is called where failures are counted: one of a few words, or a status.
+    pub(super) fn error_type(&self) -> Cow<'static, str> {
+        match (self.status, &self.then) {
+            (Some(status), _) => Cow::Owned(status.to_string()),
+            (None, _) if self.is_timeout => Cow::Borrowed("timeout"),
+            (None, Then::Again) => Cow::Borrowed("failed"),
+            (None, Then::Leave) => Cow::Borrowed("unavailable"),
+            (None, Then::Without(_) | Then::Never) => Cow::Borrowed("refused"),
+        }
+    }
+
+    /// One of a server that let us wait for too long.
+    pub(super) fn timeout(reason: impl Into<String>) -> Self {
+        Self {
+            is_timeout: true,
+            ..Self::again(reason)
+        }
+    }
+
     /// One after which another attempt may come to something.
     pub(super) fn again(reason: impl Into<String>) -> Self {
         Self {
@@ -55,6 +77,7 @@ impl Failure {
             reason: reason.into(),
             status: None,
             retry_after: None,
+            is_timeout: false,
         }
     }
 
@@ -78,6 +101,7 @@ impl Failure {
             },
             status: Some(status),
             retry_after: retry_after(headers, LONGEST_WAIT),
+            is_timeout: false,
         }
     }
 
@@ -93,6 +117,7 @@ impl Failure {
             },
             status: None,
             retry_after: None,
+            is_timeout: false,
         }
     }
 }
@@ -239,6 +264,17 @@ mod tests {
         for (status, body, then) in cases {
             assert_eq!(answer(status, &body).then, then, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn a_failure_is_counted_under_one_of_a_few_words() {
+        let counted = |failure: Failure| failure.error_type().into_owned();
+        assert_eq!(counted(answer(429, &json!({}))), "429");
+        assert_eq!(counted(Failure::timeout("no whole answer")), "timeout");
+        assert_eq!(counted(Failure::again("the connection broke")), "failed");
+        let of_body = |body: &Value| counted(Failure::of_body(body, &FIELDS));
+        assert_eq!(of_body(&json!({"code": 402})), "unavailable");
+        assert_eq!(of_body(&json!({"code": 400})), "refused");
     }
 
     #[test]

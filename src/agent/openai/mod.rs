@@ -8,6 +8,7 @@ mod arguments;
 mod breaker;
 mod endpoint;
 mod error;
+mod observed;
 mod profile;
 mod reply;
 mod request;

@@ -49,6 +49,8 @@ struct Whole {
     calls: Vec<Part>,
     finish: Value,
     usage: Value,
+    id: Value,
+    model: Value,
 }
 
 /// A call as far as it came.
@@ -63,6 +65,11 @@ impl Whole {
     fn add(&mut self, chunk: &Value) {
         if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
             self.usage = usage.clone();
+        }
+        for (known, key) in [(&mut self.id, "id"), (&mut self.model, "model")] {
+            if known.is_null() {
+                *known = chunk.get(key).cloned().unwrap_or_default();
+            }
         }
         // Some servers begin with a chunk that has no choice, and end with one.
         let Some(choice) = chunk.pointer("/choices/0") else {
@@ -129,6 +136,8 @@ impl Whole {
         });
         message.insert("tool_calls".to_owned(), calls.collect());
         json!({
+            "id": self.id,
+            "model": self.model,
             "choices": [{ "message": message, "finish_reason": self.finish }],
             "usage": self.usage,
         })

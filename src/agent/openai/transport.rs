@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::error::Failure;
+use super::observed::chunk_came;
 use super::profile::OPTIONAL;
 use super::stream;
 
@@ -26,7 +27,7 @@ pub(super) async fn exchange(
     first_byte: Duration,
 ) -> Result<Response, tower::BoxError> {
     let request = factory.build().await?;
-    let silent = |_elapsed| Failure::again(format!("no answer began within {first_byte:?}"));
+    let silent = |_elapsed| Failure::timeout(format!("no answer began within {first_byte:?}"));
     let mut response = timeout(first_byte, client.execute(request))
         .await
         .map_err(silent)?
@@ -35,6 +36,7 @@ pub(super) async fn exchange(
         .await
         .map_err(silent)?
         .map_err(|error| broken(&error))?;
+    chunk_came();
     let mut body = Vec::new();
     let mut next = first;
     while let Some(chunk) = next {

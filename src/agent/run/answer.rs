@@ -35,7 +35,7 @@ impl Run<'_> {
             } else {
                 let weighed = match read.remove(&at) {
                     Some(weighed) => weighed,
-                    None => self.weigh(call, open.by_rules).await?,
+                    None => self.weigh(call, open.by_rules, open.step_of(at)).await?,
                 };
                 self.judge(call.clone(), open.by_rules, weighed, entries)
             };
@@ -49,7 +49,10 @@ impl Run<'_> {
         let reads: Vec<_> = open
             .unanswered()
             .filter(|(at, call)| open.same_as(*at).is_none() && only_reads(&call.name))
-            .map(|(at, call)| async move { Ok((at, self.weigh(call, open.by_rules).await?)) })
+            .map(|(at, call)| async move {
+                let weighed = self.weigh(call, open.by_rules, open.step_of(at)).await?;
+                Ok((at, weighed))
+            })
             .collect();
         stream::iter(reads)
             .buffer_unordered(READS_AT_ONCE)
@@ -96,13 +99,18 @@ impl Open {
         self.calls.iter().enumerate().skip(self.answered)
     }
 
+    /// Where the answer of a call stands in the journal, or will.
+    fn step_of(&self, at: usize) -> usize {
+        self.first_result + at
+    }
+
     fn same_as(&self, at: usize) -> Option<usize> {
         self.same.get(at).copied().flatten()
     }
 
     /// What the same call came to that stands before this one.
     fn first<'e>(&self, at: usize, entries: &'e [Entry]) -> Option<&'e Judged> {
-        match entries.get(self.first_result + self.same_as(at)?)? {
+        match entries.get(self.step_of(self.same_as(at)?))? {
             Entry::Result(judged) => Some(judged),
             Entry::Reply { .. } => None,
         }

@@ -2,12 +2,14 @@
 
 use billhook_tools::{Proposal, Tool, ToolError};
 use serde_json::{Value, json};
+use tracing::{Instrument as _, Span};
 
 use super::arguments::parse;
 use super::{Run, RunError};
 use crate::agent::journal::{Entry, Judged, proposed};
 use crate::agent::model::Call;
 use crate::agent::prompts::primary_language;
+use crate::agent::spans;
 use crate::guardrails::limits::call::{Allowed, check_proposal, check_tool};
 use crate::guardrails::limits::prose::Refusal;
 
@@ -20,9 +22,9 @@ impl Run<'_> {
         weighed: Weighed,
         entries: &[Entry],
     ) -> Judged {
-        let (refused, result, proposal) = match weighed {
-            Weighed::Answer(result, None) => (None, result, None),
-            Weighed::Answer(result, Some(proposal)) => {
+        let (refused, result, proposal) = match weighed.came_to {
+            Outcome::Answer(result, None) => (None, result, None),
+            Outcome::Answer(result, Some(proposal)) => {
                 let key = proposal.effect_key(&self.brief.bound);
                 let first = proposed(entries).find(|(known, _)| **known == key);
                 match first {
@@ -35,7 +37,7 @@ impl Run<'_> {
                     None => (None, result, Some((key, proposal))),
                 }
             }
-            Weighed::Refused(refusal) => {
+            Outcome::Refused(refusal) => {
                 let result = json!({ "error": refusal.rule, "reason": refusal.reason });
                 (
                     Some((refusal.rule.to_owned(), refusal.reason)),
@@ -44,17 +46,30 @@ impl Run<'_> {
                 )
             }
         };
-        Judged {
+        let judged = Judged {
             call,
             by_rules,
             refused,
             result,
             proposal,
-        }
+        };
+        spans::judged(&weighed.span, &judged);
+        judged
     }
 
-    /// Tests a call, makes it, and tests what it proposes.
-    pub(super) async fn weigh(&self, call: &Call, by_rules: bool) -> Result<Weighed, RunError> {
+    /// Tests a call, makes it, and tests what it proposes. It will be step number `step` of its run.
+    pub(super) async fn weigh(
+        &self,
+        call: &Call,
+        by_rules: bool,
+        step: usize,
+    ) -> Result<Weighed, RunError> {
+        let span = spans::tool(call, step);
+        let came_to = self.make(call, by_rules).instrument(span.clone()).await?;
+        Ok(Weighed { came_to, span })
+    }
+
+    async fn make(&self, call: &Call, by_rules: bool) -> Result<Outcome, RunError> {
         let brief = self.brief;
         let offered = Allowed {
             tools: self.playbook.tools.clone(),
@@ -79,12 +94,12 @@ impl Run<'_> {
         };
         let tool = match check_tool(&call.name, &allowed) {
             Ok(tool) => tool,
-            Err(refusal) => return Ok(Weighed::Refused(refusal)),
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         let arguments = match parse(&call.arguments) {
             Ok(arguments) => arguments,
             Err(reason) => {
-                return Ok(Weighed::Refused(Refusal {
+                return Ok(Outcome::Refused(Refusal {
                     rule: "invalid_arguments",
                     reason,
                 }));
@@ -101,9 +116,9 @@ impl Run<'_> {
                         (self.rehearse)(proposal)
                     }
                 });
-                Ok(checked.map_or_else(Weighed::Refused, |()| Weighed::Answer(result, proposal)))
+                Ok(checked.map_or_else(Outcome::Refused, |()| Outcome::Answer(result, proposal)))
             }
-            Err(refusal) => Ok(Weighed::Refused(refusal)),
+            Err(refusal) => Ok(Outcome::Refused(refusal)),
         }
     }
 
@@ -126,8 +141,14 @@ impl Run<'_> {
     }
 }
 
+/// A call that was weighed, and the span that tells of it.
+pub(super) struct Weighed {
+    came_to: Outcome,
+    span: Span,
+}
+
 /// What a call comes to by itself.
-pub(super) enum Weighed {
+enum Outcome {
     /// An answer and, for a tool that acts, what is proposed.
     Answer(Value, Option<Proposal>),
     /// It was wrong, or not allowed.

@@ -9,11 +9,13 @@ use tokio::net::TcpStream;
 
 use super::finding::Finding;
 use crate::clock::Clock;
-use crate::config::{AppConfig, EmailConfig, RedisConfig, ServiceUrl, StripeConfig};
+use crate::config::{
+    AppConfig, EmailConfig, RedisConfig, ServiceUrl, StripeConfig, TelemetryConfig,
+};
 use crate::hints::{RedisUnusable, try_out};
 use crate::outbox::SmtpMailer;
 use crate::stripe::api::{ApiError, Scope, StripeApi};
-use crate::telemetry::in_one_line;
+use crate::telemetry::{self, in_one_line};
 
 /// The way mails leave: connect, TLS and login, and no mail; or the folder for files.
 pub(super) async fn mail(email: &EmailConfig, clock: Arc<dyn Clock>) -> Finding {
@@ -127,6 +129,28 @@ pub(super) async fn stripe(config: &StripeConfig, limit: Duration) -> Finding {
             | ApiError::TooLarge),
         ) => Finding::failed(CHECK, in_one_line(&error), ELSEWHERE),
         Err(error) => Finding::failed(CHECK, in_one_line(&error), NEXT),
+    }
+}
+
+/// Whether the receiver of traces takes them. Nothing is sent but a request without a span.
+pub(super) async fn traces(config: &TelemetryConfig) -> Finding {
+    const CHECK: &str = "traces";
+    let Some(endpoint) = &config.otlp_endpoint else {
+        return Finding::off(CHECK, "none: no traces are exported");
+    };
+    let place = place(endpoint);
+    match telemetry::try_out(endpoint).await {
+        Ok(()) if config.capture_content => Finding::warning(
+            CHECK,
+            format!("{place} takes them, and what a model is asked and answers stands in them"),
+            "fine for trying out; else set telemetry.capture_content to false",
+        ),
+        Ok(()) => Finding::ok(CHECK, format!("{place} takes them")),
+        Err(why) => Finding::warning(
+            CHECK,
+            format!("{place}: {why}"),
+            "check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS; spans are lost meanwhile, and nothing else",
+        ),
     }
 }
 

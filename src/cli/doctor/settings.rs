@@ -41,7 +41,7 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
 }
 
 fn log_filter(config: &Config) -> Finding {
-    match telemetry::subscriber(&config.telemetry, false, std::io::sink) {
+    match telemetry::subscriber(&config.telemetry, false, std::io::sink, None) {
         Ok(_) => Finding::ok("configuration", "readable, and every key is known"),
         Err(error) => Finding::failed(
             "configuration",

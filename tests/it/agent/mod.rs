@@ -6,6 +6,7 @@ mod journal;
 mod lanes;
 mod model;
 mod modes;
+mod observed;
 mod prompts;
 mod quirks;
 mod scene;

@@ -9,6 +9,7 @@ pub(crate) mod line;
 mod listen;
 pub(crate) mod log;
 pub(crate) mod model_server;
+pub(crate) mod otlp;
 pub(crate) mod place;
 pub(crate) mod postgres_server;
 pub(crate) mod process;
