@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use minijinja::value::Serde;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use self::check::Problem;
@@ -30,6 +30,7 @@ const MAX_FILE: u64 = 256 * 1024;
 const LAYOUT_TEXT: &str = "emails/layout.txt";
 const LAYOUT_HTML: &str = "emails/layout.html";
 const SYSTEM: &str = "system.md";
+const TERMS: &str = "terms.md";
 
 macro_rules! embed {
     ($($name:literal),* $(,)?) => {
@@ -65,13 +66,16 @@ const EMBEDDED: &[(&str, &str)] = embed![
     "playbooks/trial_ending.md",
     "playbooks/winback_due.md",
     "system.md",
+    "terms.md",
 ];
 
 /// All prompts of one set.
 #[derive(Debug, Clone)]
 pub struct Prompts {
-    /// The system prompt, as a template over the documented context.
+    /// The system prompt. It names nothing, so that it is the same for every run and a provider can cache it.
     pub system: String,
+    /// What differs from run to run whatever the playbook, as a template over the documented context.
+    pub terms: String,
     /// The playbooks by name.
     pub playbooks: BTreeMap<String, Playbook>,
     /// The mails by name and language.
@@ -89,7 +93,7 @@ pub struct Prompts {
 pub struct Rendered {
     /// The system prompt.
     pub system: String,
-    /// The playbook's instructions.
+    /// The playbook's instructions, and the terms of this run behind them.
     pub instructions: String,
 }
 
@@ -169,6 +173,7 @@ impl Prompts {
         };
         Ok(Self {
             system: whole(SYSTEM)?,
+            terms: whole(TERMS)?,
             layout_text: whole(LAYOUT_TEXT)?,
             layout_html: whole(LAYOUT_HTML)?,
             playbooks,
@@ -212,8 +217,12 @@ impl Prompts {
         }
         let file = playbook_file(&playbook.name);
         Ok(Rendered {
-            system: render_text(SYSTEM, &self.system, &context)?,
-            instructions: render_text(&file, &playbook.body, &context)?,
+            system: render_text(SYSTEM, &self.system, &Value::Object(Map::new()))?,
+            instructions: format!(
+                "{}\n{}",
+                render_text(&file, &playbook.body, &context)?,
+                render_text(TERMS, &self.terms, &context)?
+            ),
         })
     }
 
@@ -272,7 +281,7 @@ enum Kind<'a> {
 
 impl<'a> Kind<'a> {
     fn of(file: &'a str) -> Option<Self> {
-        if [SYSTEM, LAYOUT_TEXT, LAYOUT_HTML].contains(&file) {
+        if [SYSTEM, TERMS, LAYOUT_TEXT, LAYOUT_HTML].contains(&file) {
             return Some(Self::Whole);
         }
         let (folder, name) = file.split_once('/')?;

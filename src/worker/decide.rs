@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::journal::StoreJournal;
 use crate::agent::brief::{Brief, Settings, Subject};
+use crate::agent::conversation::boundary;
 use crate::agent::journal::{Decided, Entry, JournalError};
 use crate::agent::model::Model;
 use crate::agent::prompts::{Prompts, PromptsError};
@@ -179,6 +180,7 @@ impl Deciding {
         let running = Run {
             playbook: self.prompts.playbook(&run.playbook)?,
             rendered: &rendered,
+            boundary: &boundary(&run.id, run.generation),
             brief,
             owed: &owed,
             model,
