@@ -17,6 +17,7 @@ mod output;
 mod prompts;
 mod send;
 mod serve;
+mod suppressions;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -77,6 +78,9 @@ enum Command {
     /// Look at messages to customers and to the business's own people
     #[command(subcommand)]
     Outbox(outbox::Outbox),
+    /// Keep the list of mailboxes that are never written to
+    #[command(subcommand)]
+    Suppressions(suppressions::Suppressions),
     /// Tell the business's own application
     #[command(subcommand)]
     App(app::App),
@@ -164,6 +168,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::Send(send) => Box::pin(send.run(&around, output)).await,
         Command::Events(events) => events.run(&around, output).await,
         Command::Outbox(outbox) => outbox.run(&around, output).await,
+        Command::Suppressions(list) => list.run(&around, output).await,
         Command::App(app) => app.run(&around, output).await,
         Command::Prompts(prompts) => prompts.run(&around, output),
         Command::Tools(tools) => tools.run(output),

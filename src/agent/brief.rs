@@ -20,6 +20,7 @@ use crate::guardrails::limits::values::{PersonalName, personal_name};
 use crate::guardrails::occurrence::Occurrence;
 use crate::guardrails::precondition::{Purpose, Standing};
 use crate::guardrails::provenance::Fact;
+use crate::guardrails::recipient::is_address;
 
 /// What the configuration says that a run depends on.
 #[derive(Debug, Clone)]
@@ -127,10 +128,6 @@ impl Brief {
             .filter(|tag| is_language_tag(tag))
             .unwrap_or_else(|| settings.locale.clone());
         let language = written_language(&locale, settings, subject.playbook, prompts);
-        let deleted = customer.is_some_and(|row| row.flag("deleted") == Some(true));
-        // What no mail server would take is no address: sales are told instead.
-        let recipient = text(customer, "email")
-            .filter(|email| !deleted && email.parse::<lettre::Address>().is_ok());
         let counted = counted(&subject);
         let amount = counted.as_ref().and_then(|(minor, code)| {
             let currency = Currency::new(code).ok()?;
@@ -171,7 +168,7 @@ impl Brief {
             "currency": amount.map(|amount| amount.currency.as_str().to_owned()).unwrap_or_default(),
             "amount_major": amount.map_or(0.0, |amount| major(amount, &settings.exponents)),
             "high_value": high_value,
-            "recipient": recipient.is_some(),
+            "recipient": recipient(standing).is_some(),
             "has_paid": standing.has_paid,
             "attempt_count": invoice.and_then(|row| row.int("attempt_count")).unwrap_or(1),
             "next_payment_attempt": next_attempt.is_some(),
@@ -203,7 +200,7 @@ impl Brief {
                 .filter(|_| standing.has_paid)
                 .and_then(|name| personal_name(&name)),
             first_contact: subject.purpose.is_failure() && !standing.has_paid,
-            recipient,
+            recipient: recipient(standing),
             language,
             locale,
             values,
@@ -220,6 +217,15 @@ impl Brief {
         let link = self.link.iter().map(|_| LINK_PLACEHOLDER.to_owned());
         self.values.keys().cloned().chain(link).collect()
     }
+}
+
+/// The address to write to. What no mail server would take is none, and who must not be written to has none: sales are told
+/// instead.
+fn recipient(standing: &Standing) -> Option<String> {
+    let (_, customer) = standing.customer.as_ref()?;
+    let reachable = customer.flag("deleted") != Some(true) && !standing.suppressed;
+    let address = customer.text("email").filter(|_| reachable)?;
+    is_address(address).then(|| address.to_owned())
 }
 
 /// The amount that it is about, as it was counted: of a trial, what a period costs as the subscription stands now.

@@ -61,7 +61,7 @@ fn rows_for(page: &Page) -> i64 {
 impl SqlStore {
     /// Where a page begins: behind the row that it goes on from, which `sql` finds by its id and `whose`; without one,
     /// before every row.
-    async fn place<'page>(
+    pub(super) async fn place<'page>(
         &self,
         page: &'page Page,
         object: &str,

@@ -7,6 +7,7 @@ mod events;
 mod objects;
 mod outbox;
 mod runs;
+mod suppressions;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(events::routes())
         .merge(runs::routes())
         .merge(outbox::routes())
+        .merge(suppressions::routes())
         .merge(objects::routes());
     Router::new().nest("/api/v1", api)
 }

@@ -317,7 +317,7 @@ async fn played(playbook: &str, settings: &[(&str, &str)]) -> (TestApp, String, 
     app.settle().await;
     if playbook == "subscription_ended" {
         // The win-back is a playbook of its own, led by the schedule.
-        app.clock.advance(Duration::from_secs(8 * 86_400));
+        app.clock.advance(Duration::from_hours(8 * 24));
         app.drain().await;
     }
     let run = app.event("evt_1").await.run.unwrap();

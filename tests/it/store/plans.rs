@@ -37,6 +37,8 @@ const MANY: &[&str] = &[
     "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
         INSERT INTO ledger (account, livemode, source_kind, source, id, kind, amount, currency, created) \
         SELECT 'acct_' || (n % 500), 0, 'charge', 'ch_' || (n / 2), 'txn_' || n, 'charge', n, 'eur', n FROM n",
+    "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+        INSERT INTO suppressions (id, recipient_key, reason, created_at) SELECT 'sup_' || n, n || '@example.com', '', n FROM n",
     // Customers with a thousand payments each, and of everything else a little.
     "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
         INSERT INTO links (account, livemode, a, b) SELECT '', 0, 'customer/cus_' || (n % 20), CASE n % 1000 \
@@ -106,6 +108,13 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
     ("ledger", "NEWEST", &["ledger_newest"]),
     ("ledger", "NEWEST_OF_ACCOUNT", &["ledger_of_account"]),
     ("ledger", "NEWEST_OF_SOURCE", &["ledger_of_source"]),
+    (
+        "suppressions",
+        "OF_RECIPIENT",
+        &["suppressions_of_recipient"],
+    ),
+    ("suppressions", "DELETE", &["suppressions_of_recipient"]),
+    ("suppressions", "NEWEST", &["suppressions_newest"]),
     ("telling", "MOVE_ON", &["messages_of_object"]),
     ("telling", "WAITS", &["messages_of_object"]),
     (
@@ -309,7 +318,7 @@ fn reads(step: &str) -> bool {
         "Index Only Scan ",
     ];
     words.iter().any(|word| step.contains(word))
-        && ["events", "messages", "fetches", "ledger"]
+        && ["events", "messages", "fetches", "ledger", "suppressions"]
             .iter()
             .any(|table| step.contains(table))
         && !["autoindex", "_pkey"].iter().any(|key| step.contains(key))
