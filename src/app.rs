@@ -366,6 +366,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
         high_value: config.sales.high_value.clone(),
         winback_delay: config.winback.delay,
         exponents,
+        cancellation_comment: config.model.cancellation_comment,
     })
 }
 

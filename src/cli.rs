@@ -19,6 +19,7 @@ mod prompts;
 mod rerun;
 mod send;
 mod serve;
+mod suppressions;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -84,6 +85,9 @@ enum Command {
     /// Decide about what a model proposed and a person has to approve
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// Keep the list of mailboxes that are never written to
+    #[command(subcommand)]
+    Suppressions(suppressions::Suppressions),
     /// Tell the business's own application
     #[command(subcommand)]
     App(app::App),
@@ -173,6 +177,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Answer> {
         Command::Rerun(rerun) => Box::pin(rerun.run(&around, output)).await,
         Command::Outbox(outbox) => outbox.run(&around, output).await,
         Command::Approvals(approvals) => approvals.run(&around, output).await,
+        Command::Suppressions(list) => list.run(&around, output).await,
         Command::App(app) => app.run(&around, output).await,
         Command::Prompts(prompts) => prompts.run(&around, output),
         Command::Tools(tools) => tools.run(output),

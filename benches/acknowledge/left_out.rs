@@ -11,7 +11,7 @@ use billhook::store::{
     Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
     LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
     Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord, Verdict,
+    RunRecord, SendOutcome, Store, StoreError, Suppression, ToolCallRecord, Verdict,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -242,6 +242,14 @@ impl Store for NoDatabase {
     }
 
     async fn ledger(&self, _: &LedgerFilter, _: &Page) -> Result<Listing<LedgerEntry>, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn suppress(&self, _: &str, _: Option<&str>) -> Result<bool, StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn suppressions(&self, _: &Page) -> Result<Listing<Suppression>, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -4,6 +4,7 @@
 mod dispute;
 mod notice;
 pub mod trial;
+mod written;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,9 +15,12 @@ use serde_json::{Value, json};
 pub use self::dispute::Dispute;
 use crate::agent::prompts::{FALLBACK_LANGUAGE, LINK_PLACEHOLDER, Prompts, primary_language};
 use crate::config::HighValue;
-use crate::guardrails::limits::values::personal_name;
+use crate::guardrails::limits::untrusted::{is_id, is_language_tag};
+use crate::guardrails::limits::values::{PersonalName, personal_name};
 use crate::guardrails::occurrence::Occurrence;
 use crate::guardrails::precondition::{Purpose, Standing};
+use crate::guardrails::provenance::Fact;
+use crate::guardrails::recipient::is_address;
 
 /// What the configuration says that a run depends on.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ pub struct Settings {
     pub winback_delay: Duration,
     /// Stripe's exponents with the configuration's overrides.
     pub exponents: Exponents,
+    /// Whether a model may read what a customer wrote about leaving.
+    pub cancellation_comment: bool,
 }
 
 impl Settings {
@@ -77,26 +83,28 @@ pub struct Subject<'a> {
 /// Everything a run needs besides a model.
 #[derive(Debug, Clone)]
 pub struct Brief {
-    /// For prompts, conditions and arguments.
+    /// For prompts, conditions and arguments: derived, and never text that a customer wrote.
     pub context: Value,
+    /// What the customer wrote and the configuration lets through to a model, cleaned, by the name of its field.
+    pub written: BTreeMap<&'static str, String>,
     /// What calls are bound to.
     pub bound: Context,
     /// The address of the customer.
     pub recipient: Option<String>,
     /// The name in the greeting: only for an address that has paid, and only if it is a plain name.
-    pub greeting_name: Option<String>,
+    pub greeting_name: Option<PersonalName>,
     /// The language to write in.
     pub language: String,
     /// The customer's locale.
     pub locale: String,
     /// Placeholders and their values, the link left out.
-    pub values: BTreeMap<String, String>,
+    pub values: BTreeMap<String, Fact>,
     /// The one link.
-    pub link: Option<String>,
+    pub link: Option<Fact>,
     /// The dispute, where it is about one.
     pub dispute: Option<Dispute>,
     /// What a notice to colleagues says of it, less whom it concerns: name and value.
-    pub particulars: Vec<(&'static str, String)>,
+    pub particulars: Vec<(&'static str, Fact)>,
     /// The customer may never have paid: the first failure mail waits.
     pub first_contact: bool,
 }
@@ -116,12 +124,10 @@ impl Brief {
         let text = |row: Option<&crate::stripe::view::View>, field: &str| {
             row.and_then(|row| row.text(field)).map(str::to_owned)
         };
-        let locale = text(customer, "preferred_locale").unwrap_or_else(|| settings.locale.clone());
+        let locale = text(customer, "preferred_locale")
+            .filter(|tag| is_language_tag(tag))
+            .unwrap_or_else(|| settings.locale.clone());
         let language = written_language(&locale, settings, subject.playbook, prompts);
-        let deleted = customer.is_some_and(|row| row.flag("deleted") == Some(true));
-        // What no mail server would take is no address: sales are told instead.
-        let recipient = text(customer, "email")
-            .filter(|email| !deleted && email.parse::<lettre::Address>().is_ok());
         let counted = counted(&subject);
         let amount = counted.as_ref().and_then(|(minor, code)| {
             let currency = Currency::new(code).ok()?;
@@ -132,33 +138,37 @@ impl Brief {
             .is_some_and(|(minor, code)| settings.is_high_value(*minor, code));
         let dispute = Dispute::of(standing);
         let flow = notice::flow(subject.purpose);
-        let shown = amount.map(|amount| amount.display(flow, &locale, &settings.exponents));
+        let shown = amount.map(|amount| Fact::amount(amount, flow, &locale, &settings.exponents));
         let particulars = notice::particulars(&subject, amount, dispute.as_ref(), settings);
         let link = link(&subject, settings);
-        let plan = text(subscription, "plan");
+        let plan = text(subscription, "plan").filter(|plan| is_id(plan));
         let next_attempt = invoice.and_then(|row| row.int("next_payment_attempt"));
-        let mut values =
-            BTreeMap::from([("business_name".to_owned(), business(settings, &language))]);
+        let mut values = BTreeMap::from([(
+            "business_name".to_owned(),
+            Fact::business(business(settings, &language)),
+        )]);
         values.extend(shown.clone().map(|amount| ("amount".to_owned(), amount)));
         values.extend(
             text(invoice, "number")
-                .filter(|number| is_plain_id(number))
-                .map(|n| ("invoice_number".to_owned(), n)),
+                .and_then(|number| Fact::id(&number))
+                .map(|number| ("invoice_number".to_owned(), number)),
         );
-        values.extend(next_attempt.map(|at| ("next_attempt_date".to_owned(), date(at, &language))));
+        values.extend(
+            next_attempt.map(|at| ("next_attempt_date".to_owned(), Fact::day(at, &language))),
+        );
         values.extend(
             trial::end(occurrence.trial_end, occurrence.created, subscription)
-                .map(|at| ("trial_end_date".to_owned(), date(at, &language))),
+                .map(|at| ("trial_end_date".to_owned(), Fact::day(at, &language))),
         );
         let mut placeholders: Vec<&str> = values.keys().map(String::as_str).collect();
         placeholders.extend(link.as_ref().map(|_| LINK_PLACEHOLDER));
         let context = json!({
             "event_type": subject.event_type,
-            "amount": shown.unwrap_or_default(),
+            "amount": shown.as_ref().map_or("", Fact::as_str),
             "currency": amount.map(|amount| amount.currency.as_str().to_owned()).unwrap_or_default(),
             "amount_major": amount.map_or(0.0, |amount| major(amount, &settings.exponents)),
             "high_value": high_value,
-            "recipient": recipient.is_some(),
+            "recipient": recipient(standing).is_some(),
             "has_paid": standing.has_paid,
             "attempt_count": invoice.and_then(|row| row.int("attempt_count")).unwrap_or(1),
             "next_payment_attempt": next_attempt.is_some(),
@@ -190,13 +200,14 @@ impl Brief {
                 .filter(|_| standing.has_paid)
                 .and_then(|name| personal_name(&name)),
             first_contact: subject.purpose.is_failure() && !standing.has_paid,
-            recipient,
+            recipient: recipient(standing),
             language,
             locale,
             values,
             link,
             dispute,
             particulars,
+            written: written::of(&subject, settings),
             context,
         }
     }
@@ -206,6 +217,15 @@ impl Brief {
         let link = self.link.iter().map(|_| LINK_PLACEHOLDER.to_owned());
         self.values.keys().cloned().chain(link).collect()
     }
+}
+
+/// The address to write to. What no mail server would take is none, and who must not be written to has none: sales are told
+/// instead.
+fn recipient(standing: &Standing) -> Option<String> {
+    let (_, customer) = standing.customer.as_ref()?;
+    let reachable = customer.flag("deleted") != Some(true) && !standing.suppressed;
+    let address = customer.text("email").filter(|_| reachable)?;
+    is_address(address).then(|| address.to_owned())
 }
 
 /// The amount that it is about, as it was counted: of a trial, what a period costs as the subscription stands now.
@@ -218,16 +238,19 @@ fn counted(subject: &Subject<'_>) -> Option<(i64, String)> {
 }
 
 /// Where a card can be changed or a payment made up for: a failed invoice's own page, else the business's.
-fn link(subject: &Subject<'_>, settings: &Settings) -> Option<String> {
+fn link(subject: &Subject<'_>, settings: &Settings) -> Option<Fact> {
     let fails = subject.purpose.is_failure();
     let invoice = subject.standing.invoice.as_ref().filter(|_| fails);
     invoice
         .and_then(|(_, row)| row.text("hosted_invoice_url"))
-        .filter(|url| is_allowed(url, &settings.allowed_hosts))
-        .map(str::to_owned)
+        .and_then(|url| Fact::page(url, &settings.allowed_hosts))
         .or_else(|| {
             let asks = fails || subject.purpose == Purpose::TrialEnding;
-            settings.update_payment.clone().filter(|_| asks)
+            settings
+                .update_payment
+                .clone()
+                .filter(|_| asks)
+                .map(Fact::business)
         })
 }
 
@@ -266,28 +289,6 @@ fn written_language(
         .unwrap_or_else(|| FALLBACK_LANGUAGE.to_owned())
 }
 
-/// Whether a link from an event may be mailed: https, and to a host that the business allows.
-fn is_allowed(url: &str, hosts: &[String]) -> bool {
-    let Some(rest) = url.strip_prefix("https://") else {
-        return false;
-    };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let plain = url
-        .chars()
-        .all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\'));
-    plain
-        && url.len() <= 2000
-        && hosts
-            .iter()
-            .any(|allowed| host.eq_ignore_ascii_case(allowed))
-}
-
-fn is_plain_id(text: &str) -> bool {
-    text.len() <= 40
-        && !text.is_empty()
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-}
-
 fn major(amount: Money, exponents: &Exponents) -> f64 {
     let exponent = exponents.of(amount.currency).unwrap_or(0);
     #[expect(
@@ -296,19 +297,6 @@ fn major(amount: Money, exponents: &Exponents) -> f64 {
     )]
     let minor = amount.amount as f64;
     minor / 10_f64.powi(i32::try_from(exponent).unwrap_or(0))
-}
-
-/// The day, in the order and the words of a language.
-pub fn date(seconds: i64, language: &str) -> String {
-    let Ok(moment) = jiff::Timestamp::from_second(seconds) else {
-        return String::new();
-    };
-    let day = moment.to_zoned(jiff::tz::TimeZone::UTC).date();
-    if language == "de" {
-        day.strftime("%d.%m.%Y").to_string()
-    } else {
-        day.strftime("%-d %B %Y").to_string()
-    }
 }
 
 /// What may be said of a decline. Lost, stolen and fraudulent must read as a plain one
@@ -329,27 +317,7 @@ fn decline_category(code: Option<&str>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{date, decline_category, is_allowed};
-
-    #[test]
-    fn only_https_links_to_allowed_hosts_are_mailed() {
-        let hosts = ["invoice.stripe.com".to_owned()];
-        assert!(is_allowed(
-            "https://invoice.stripe.com/i/acct_1/test_x",
-            &hosts
-        ));
-        for url in [
-            "http://invoice.stripe.com/i",
-            "https://invoice.stripe.com.evil.example/i",
-            "https://evil.example/https://invoice.stripe.com/",
-            "https://invoice.stripe.com@evil.example/",
-            "https://invoice.stripe.com:8443/",
-            "https://invoice.stripe.com/\"onclick=",
-            "javascript:alert(1)",
-        ] {
-            assert!(!is_allowed(url, &hosts), "{url}");
-        }
-    }
+    use super::decline_category;
 
     #[test]
     fn hard_declines_read_as_plain_ones() {
@@ -363,11 +331,5 @@ mod tests {
             assert_eq!(decline_category(Some(code)), "generic", "{code}");
         }
         assert_eq!(decline_category(Some("expired_card")), "expired_card");
-    }
-
-    #[test]
-    fn dates_are_written_in_the_readers_language() {
-        assert_eq!(date(1_764_547_200, "en"), "1 December 2025");
-        assert_eq!(date(1_764_547_200, "de"), "01.12.2025");
     }
 }

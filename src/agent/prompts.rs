@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::value::Serde;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use self::check::Problem;
 pub use self::context::{CONTEXT, LINK_PLACEHOLDER, PLACEHOLDERS, sample_context};
@@ -31,6 +31,7 @@ pub const FALLBACK_LANGUAGE: &str = "en";
 const LAYOUT_TEXT: &str = "emails/layout.txt";
 const LAYOUT_HTML: &str = "emails/layout.html";
 const SYSTEM: &str = "system.md";
+const TERMS: &str = "terms.md";
 
 macro_rules! embed {
     ($($name:literal),* $(,)?) => {
@@ -66,13 +67,16 @@ const EMBEDDED: &[(&str, &str)] = embed![
     "playbooks/trial_ending.md",
     "playbooks/winback_due.md",
     "system.md",
+    "terms.md",
 ];
 
 /// All prompts of one set.
 #[derive(Debug, Clone)]
 pub struct Prompts {
-    /// The system prompt, as a template over the documented context.
+    /// The system prompt. It names nothing, so that it is the same for every run and a provider can cache it.
     pub system: String,
+    /// What differs from run to run whatever the playbook, as a template over the documented context.
+    pub terms: String,
     /// The playbooks by name.
     pub playbooks: BTreeMap<String, Playbook>,
     /// The mails by name and language.
@@ -92,7 +96,7 @@ pub struct Prompts {
 pub struct Rendered {
     /// The system prompt.
     pub system: String,
-    /// The playbook's instructions.
+    /// The playbook's instructions, and the terms of this run behind them.
     pub instructions: String,
 }
 
@@ -168,6 +172,7 @@ impl Prompts {
         };
         Ok(Self {
             system: whole(SYSTEM)?,
+            terms: whole(TERMS)?,
             layout_text: whole(LAYOUT_TEXT)?,
             layout_html: whole(LAYOUT_HTML)?,
             prints: playbooks
@@ -224,8 +229,12 @@ impl Prompts {
         }
         let file = playbook_file(&playbook.name);
         Ok(Rendered {
-            system: render_text(SYSTEM, &self.system, &context)?,
-            instructions: render_text(&file, &playbook.body, &context)?,
+            system: render_text(SYSTEM, &self.system, &Value::Object(Map::new()))?,
+            instructions: format!(
+                "{}\n{}",
+                render_text(&file, &playbook.body, &context)?,
+                render_text(TERMS, &self.terms, &context)?
+            ),
         })
     }
 

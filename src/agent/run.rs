@@ -10,13 +10,13 @@ mod duties;
 mod judge;
 
 use billhook_tools::{Facts, Proposal, find};
-use serde_json::json;
 
 use self::answer::corrections;
 use self::arguments::MOST_ARGUMENT_BYTES;
 use crate::agent::brief::Brief;
+use crate::agent::conversation::{self, Opening, is_speechless};
 use crate::agent::journal::{Decided, Entry, Journal, decided};
-use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request};
+use crate::agent::model::{Call, Model, ModelError, Reply, Request};
 use crate::agent::playbook::{OwedCall, Playbook};
 use crate::agent::prompts::Rendered;
 use crate::guardrails::limits::prose::Refusal;
@@ -26,9 +26,6 @@ const MOST_CALLS: usize = 16;
 
 /// Wrong calls that are answered; after these the rules take over.
 const MOST_CORRECTIONS: usize = 2;
-
-/// What a model is told that answers nothing at all, once.
-const NUDGE: &str = "You called no tool and wrote nothing. Call the tools that are needed. If none is, answer: done.";
 
 /// Why a run did not come to its end, and what follows.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +49,8 @@ pub struct Run<'a> {
     pub playbook: &'a Playbook,
     /// What the model is told.
     pub rendered: &'a Rendered,
+    /// The line around the data it is told.
+    pub boundary: &'a str,
     /// What it is decided on.
     pub brief: &'a Brief,
     /// What is owed.
@@ -143,34 +142,13 @@ impl Run<'_> {
     }
 
     fn request(&self, entries: &[Entry]) -> Request {
-        // The system prompt and the tools are the same for every run of a playbook, so providers can cache them.
-        let data = json!({ "facts": self.brief.context });
-        let user = format!(
-            "{}\n\nWhat is known, as data:\n{data}",
-            self.rendered.instructions
-        );
-        let mut messages = vec![
-            Message::System {
-                content: self.rendered.system.clone(),
-            },
-            Message::User { content: user },
-        ];
-        let nudge = is_speechless(entries).then(|| Message::User {
-            content: NUDGE.to_owned(),
-        });
-        for entry in entries {
-            messages.push(match entry {
-                Entry::Reply { reply, .. } => Message::Assistant {
-                    content: reply.content.clone().unwrap_or_default(),
-                    calls: reply.calls.iter().take(MOST_CALLS).cloned().collect(),
-                },
-                Entry::Result(judged) => Message::Tool {
-                    call_id: judged.call.id.clone(),
-                    content: judged.result.to_string(),
-                },
-            });
-        }
-        messages.extend(nudge);
+        let opening = Opening {
+            rendered: self.rendered,
+            context: &self.brief.context,
+            written: &self.brief.written,
+            boundary: self.boundary,
+        };
+        let messages = conversation::messages(&opening, entries, MOST_CALLS);
         let tools = self
             .playbook
             .tools
@@ -185,21 +163,6 @@ impl Run<'_> {
             deadline: self.deadline,
         }
     }
-}
-
-/// Whether all that a model said in a run is one reply without a word. Some servers lose what their model wrote.
-fn is_speechless(entries: &[Entry]) -> bool {
-    let [
-        Entry::Reply {
-            reply,
-            by_rules: false,
-        },
-    ] = entries
-    else {
-        return false;
-    };
-    let says = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
-    reply.calls.is_empty() && !says(&reply.content) && !says(&reply.refusal)
 }
 
 #[cfg(test)]

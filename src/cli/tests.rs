@@ -89,21 +89,22 @@ fn the_help_is_short_and_complete() {
     Usage: billhook [OPTIONS] <COMMAND>
 
     Commands:
-      serve        Run the service
-      demo         Show the whole way of an event on sample events, with nothing configured
-      send         Sign recorded events and post them to a webhook endpoint
-      events       Look into the inbox: events, what they changed, and what follows from them
-      rerun        Ask what would be done about an event today, without any effect
-      outbox       Look at messages to customers and to the business's own people
-      approvals    Decide about what a model proposed and a person has to approve
-      app          Tell the business's own application
-      prompts      Read, check and try out the prompts
-      tools        Show the tools a model may call, as it sees them
-      backfill     Look for events that never arrived, and take them in
-      doctor       Check what is configured, and say what to do
-      migrate      Bring the database's schema up to date
-      completions  Print a script that completes billhook's commands in a shell
-      help         Print this message or the help of the given subcommand(s)
+      serve         Run the service
+      demo          Show the whole way of an event on sample events, with nothing configured
+      send          Sign recorded events and post them to a webhook endpoint
+      events        Look into the inbox: events, what they changed, and what follows from them
+      rerun         Ask what would be done about an event today, without any effect
+      outbox        Look at messages to customers and to the business's own people
+      approvals     Decide about what a model proposed and a person has to approve
+      suppressions  Keep the list of mailboxes that are never written to
+      app           Tell the business's own application
+      prompts       Read, check and try out the prompts
+      tools         Show the tools a model may call, as it sees them
+      backfill      Look for events that never arrived, and take them in
+      doctor        Check what is configured, and say what to do
+      migrate       Bring the database's schema up to date
+      completions   Print a script that completes billhook's commands in a shell
+      help          Print this message or the help of the given subcommand(s)
 
     Options:
           --config <FILE>  The configuration file, instead of `billhook.toml` in the current folder

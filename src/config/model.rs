@@ -32,6 +32,8 @@ pub struct ModelConfig {
     /// How long a whole run may take.
     #[serde(deserialize_with = "values::duration")]
     pub run_timeout: Duration,
+    /// Whether the model may read what a customer wrote about leaving.
+    pub cancellation_comment: bool,
     /// What the servers take, where an endpoint does not say otherwise.
     pub profile: ModelProfile,
     /// The endpoints that are asked in turn when the first does not answer.

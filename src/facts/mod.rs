@@ -6,7 +6,9 @@ use billhook_tools::{Currency, Facts, FactsError, Money, Payment};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use crate::guardrails::limits::untrusted::is_id;
 use crate::store::{ObjectRow, Store};
+use crate::stripe::text::is_a_code;
 
 /// Facts read from the store.
 pub struct StoreFacts {
@@ -47,11 +49,17 @@ fn payment(row: &ObjectRow) -> Option<Payment> {
     let text = |field: &str| row.data.get(field).and_then(Value::as_str);
     let amount = row.data.get("amount").and_then(Value::as_i64)?;
     let currency = Currency::new(text("currency")?).ok()?;
+    // A model reads this: what is no word of Stripe's is no status, and an id is nothing but an id.
+    let code = |field: &str| {
+        text(field)
+            .filter(|code| is_a_code(code))
+            .map(str::to_owned)
+    };
     Some(Payment {
-        id: row.id.clone(),
-        status: text("status").unwrap_or("unknown").to_owned(),
+        id: Some(row.id.clone()).filter(|id| is_id(id))?,
+        status: code("status").unwrap_or_else(|| "unknown".to_owned()),
         amount: Money::new(amount, currency),
         created: row.data.get("created").and_then(Value::as_i64).unwrap_or(0),
-        decline_code: text("error_decline_code").map(str::to_owned),
+        decline_code: code("error_decline_code"),
     })
 }

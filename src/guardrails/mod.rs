@@ -8,4 +8,5 @@ pub mod limits;
 pub mod mandatory;
 pub mod occurrence;
 pub mod precondition;
+pub mod provenance;
 pub mod recipient;

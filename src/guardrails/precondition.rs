@@ -125,6 +125,8 @@ pub struct Standing {
     pub access: Option<access::Answer>,
     /// The customer paid something before.
     pub has_paid: bool,
+    /// The customer's mailbox is one that is never written to.
+    pub suppressed: bool,
     /// What the schedule that led the run says.
     pub schedule: Option<serde_json::Value>,
 }

@@ -5,6 +5,11 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+/// Whether a mail server could take a text for an address.
+pub fn is_address(text: &str) -> bool {
+    text.parse::<lettre::Address>().is_ok()
+}
+
 /// An address in the form that caps count by. It is compared and never written to.
 ///
 /// Case makes no other person, nor does a `+tag`, nor how Unicode or a domain is spelled (`müller.example` and

@@ -278,6 +278,14 @@ impl Store for FakeStore {
         Ok(Vec::new())
     }
 
+    async fn suppress(&self, _: &str, _: Option<&str>) -> Result<bool, StoreError> {
+        self.working().map(|_| true)
+    }
+
+    async fn suppressions(&self, _: &Page) -> Result<Listing<Suppression>, StoreError> {
+        Ok(Listing::new(Vec::new(), 1))
+    }
+
     async fn census(&self) -> Result<Census, StoreError> {
         self.held().censuses += 1;
         // Somebody else's turn, so that requests gather while it is taken.

@@ -1,12 +1,13 @@
 //! Notices to the business's own people: a Slack-compatible message, and the same as a mail.
 //!
 //! Pure. Notices are plain text everywhere: nobody is mentioned, nothing is unfurled, no markup is read, because a
-//! model wrote the summary and a customer may have written a field.
+//! model wrote the summary and a customer may have chosen a reference.
 
 use billhook_tools::Priority;
 use serde_json::{Value, json};
 
 use super::message::clean;
+use crate::guardrails::provenance::Fact;
 
 /// Slack refuses a longer header.
 const MAX_TITLE: usize = 150;
@@ -26,7 +27,7 @@ pub struct Notice {
     /// One or two sentences.
     pub summary: String,
     /// Facts from the database: name and value, for example the amount.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<(&'static str, Fact)>,
 }
 
 /// A notice as it will be sent, by whichever way the channel has.
@@ -50,7 +51,12 @@ pub fn render_notice(notice: &Notice) -> RenderedNotice {
     let mut fields: Vec<(String, String)> = notice
         .fields
         .iter()
-        .map(|(name, value)| (clean(name, MAX_FIELD_NAME), clean(value, MAX_FIELD)))
+        .map(|(name, value)| {
+            (
+                clean(name, MAX_FIELD_NAME),
+                clean(value.as_str(), MAX_FIELD),
+            )
+        })
         .filter(|(name, value)| !name.is_empty() && !value.is_empty())
         .collect();
     if fields.len() > MAX_FIELDS {
@@ -123,8 +129,8 @@ mod tests {
             priority: Priority::High,
             summary: "A large payment did not go through. A call may save it.".into(),
             fields: vec![
-                ("Amount".into(), "€4,900.00".into()),
-                ("Customer".into(), "cus_1".into()),
+                ("Amount", Fact::business("€4,900.00")),
+                ("Customer", Fact::id("cus_1").unwrap()),
             ],
         }
     }
@@ -151,7 +157,7 @@ mod tests {
     fn nobody_is_mentioned_and_no_markup_is_read() {
         let rendered = render_notice(&Notice {
             summary: "<!channel> @here <https://evil.example|click>\n*bold*".into(),
-            fields: vec![("Name".into(), "<@U1>\r\n@all".into())],
+            fields: vec![("Name", Fact::business("<@U1>\r\n@all"))],
             ..notice()
         });
         let fallback = rendered.chat["text"].as_str().unwrap();
@@ -178,7 +184,7 @@ mod tests {
             title: "t".repeat(500),
             summary: "é".repeat(5000),
             fields: (0..14)
-                .map(|i| (format!("field {i}"), "v".repeat(1000)))
+                .map(|_| ("field", Fact::business("v".repeat(1000))))
                 .collect(),
             ..notice()
         });

@@ -12,15 +12,18 @@ use super::message::clean;
 use crate::agent::playbook::environment;
 pub use crate::agent::prompts::Prose;
 use crate::agent::prompts::{LINK_PLACEHOLDER, Prompts, primary_language};
+use crate::guardrails::limits::values::PersonalName;
+use crate::guardrails::provenance::Fact;
 
 /// The most characters of one filled-in value; longer ones are cut.
 const MAX_VALUE: usize = 200;
 
-/// The facts that go into one mail. All of them come from the database and the configuration, none from a model.
+/// The facts that go into one mail. None of them is from a model, and none is a text that a customer chose but the name in
+/// the greeting: their types see to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailFacts {
     /// The name to greet, when there is one that may be shown.
-    pub greeting_name: Option<String>,
+    pub greeting_name: Option<PersonalName>,
     /// The language that the prose is written in, for example `de`; the frame's own words are English where it does not
     /// speak that language.
     pub language: String,
@@ -31,9 +34,9 @@ pub struct MailFacts {
     /// Where a person can be reached, shown under the signature.
     pub support_email: Option<String>,
     /// Plain text by placeholder, formatted for the locale. `business_name` need not be repeated.
-    pub values: BTreeMap<String, String>,
+    pub values: BTreeMap<String, Fact>,
     /// The one link that a mail may have.
-    pub update_payment_link: Option<String>,
+    pub update_payment_link: Option<Fact>,
 }
 
 impl MailFacts {
@@ -53,7 +56,7 @@ impl MailFacts {
 
     fn value(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
-            Some(value) => Some(value),
+            Some(value) => Some(value.as_str()),
             None if name == "business_name" => Some(&self.business_name),
             None => None,
         }
@@ -140,8 +143,8 @@ pub fn render_mail(
 ) -> Result<RenderedMail, RenderError> {
     if facts
         .update_payment_link
-        .as_deref()
-        .is_some_and(|link| !is_https(link))
+        .as_ref()
+        .is_some_and(|link| !is_https(link.as_str()))
     {
         return Err(RenderError::Link);
     }
@@ -156,8 +159,8 @@ pub fn render_mail(
     let language = primary_language(&facts.language);
     let greeting_name = facts
         .greeting_name
-        .as_deref()
-        .map(|name| clean(name, MAX_VALUE));
+        .as_ref()
+        .map(|name| clean(name.as_str(), MAX_VALUE));
     let locale_fits = primary_language(&facts.locale) == language
         && facts
             .locale
@@ -259,10 +262,10 @@ fn fill(part: &'static str, source: &str, facts: &MailFacts) -> Result<Vec<Piece
         if name == LINK_PLACEHOLDER {
             let link = facts
                 .update_payment_link
-                .clone()
+                .as_ref()
                 .ok_or_else(|| unknown(name))?;
             pieces.push(Piece::Text(std::mem::take(&mut text)));
-            pieces.push(Piece::Link(link));
+            pieces.push(Piece::Link(link.as_str().to_owned()));
         } else {
             let value = facts.value(name).ok_or_else(|| unknown(name))?;
             text.push_str(&clean(value, MAX_VALUE));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::database::{Arg, Row, Sql, Transaction, list, statements};
 use super::error::StoreError;
+use super::suppressions;
 use crate::clock::Timestamp;
 use crate::config::CapsConfig;
 use crate::guardrails::precondition::Purpose;
@@ -89,6 +90,18 @@ impl Mail {
             purpose,
             waited_for: row.opt_text("waits_for_cap")?,
         })
+    }
+
+    /// Why its mailbox is never written to, if it is not.
+    pub(super) async fn suppressed(
+        &self,
+        tx: &mut Transaction,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(key) = &self.recipient_key else {
+            return Ok(None);
+        };
+        let reason = suppressions::reason(tx, key).await?;
+        Ok(reason.map(|reason| format!("the recipient is on the suppression list: {reason}")))
     }
 
     /// What must be locked before [`Mail::full`]: two mails that count together must see each other.

@@ -31,6 +31,7 @@ mod shown;
 mod sql_store;
 mod standing;
 mod summary;
+mod suppressions;
 mod telling;
 mod values;
 mod verdicts;
@@ -52,6 +53,7 @@ pub use records::*;
 pub use rerun::PastRun;
 pub use shown::*;
 pub use sql_store::SqlStore;
+pub use suppressions::Suppression;
 pub use telling::{About, TOLD};
 pub use verdicts::*;
 
@@ -278,6 +280,11 @@ pub trait Store: Send + Sync {
     /// Accounts and modes, in order, that have a movement of the filter's source; some of them where there are many.
     async fn ledger_owners(&self, filter: &LedgerFilter)
     -> Result<Vec<(String, bool)>, StoreError>;
+    /// Puts the mailbox of an address on the list of those that are never written to, with a reason; or takes it off,
+    /// without one. Says whether that changed anything.
+    async fn suppress(&self, address: &str, reason: Option<&str>) -> Result<bool, StoreError>;
+    /// The mailboxes that are never written to.
+    async fn suppressions(&self, page: &Page) -> Result<Listing<Suppression>, StoreError>;
     /// Counts that `/metrics` and the demo show.
     async fn census(&self) -> Result<Census, StoreError>;
     /// Whether the database answers and has the schema this program needs.

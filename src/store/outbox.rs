@@ -166,7 +166,10 @@ impl SqlStore {
         tx.lock(&roots).await?;
         let (_, standing) = self.standing(&mut tx, &occurrence).await?;
         let gone = match &mail {
-            Some(_) => fallen(purpose, &standing),
+            Some(mail) => match fallen(purpose, &standing) {
+                None => mail.suppressed(&mut tx).await?,
+                gone => gone,
+            },
             None => fallen_for_notice(purpose, &standing),
         };
         if let Some(gone) = gone {

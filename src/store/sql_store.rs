@@ -14,7 +14,7 @@ use super::{
     Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
     LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
     Observation, Observed, Page, Policy, Progress, Release, Resolution, Resolved, Retried,
-    RunInput, RunRecord, SendOutcome, Store, ToolCallRecord, Verdict,
+    RunInput, RunRecord, SendOutcome, Store, Suppression, ToolCallRecord, Verdict,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -45,6 +45,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("lists", super::lists::ALL),
     ("standing", super::standing::ALL),
     ("summary", super::summary::ALL),
+    ("suppressions", super::suppressions::ALL),
     ("telling", super::telling::ALL),
     ("telling/again", super::telling::again::ALL),
     ("waits", super::waits::ALL),
@@ -349,6 +350,12 @@ impl Store for SqlStore {
         filter: &LedgerFilter,
     ) -> Result<Vec<(String, bool)>, StoreError> {
         self.owners_of_source(filter).await
+    }
+    async fn suppress(&self, address: &str, reason: Option<&str>) -> Result<bool, StoreError> {
+        self.list_off(address, reason).await
+    }
+    async fn suppressions(&self, page: &Page) -> Result<Listing<Suppression>, StoreError> {
+        self.list_suppressions(page).await
     }
     async fn census(&self) -> Result<Census, StoreError> {
         self.take_census().await

@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::database::{Row, Transaction, args, statements};
 use super::error::StoreError;
 use super::sql_store::SqlStore;
+use super::suppressions;
 use crate::guardrails::derive::access::AccessRow;
 use crate::guardrails::derive::order::Order;
 use crate::guardrails::mandatory::facts::Lead;
 use crate::guardrails::occurrence::Occurrence;
 use crate::guardrails::precondition::Standing;
+use crate::guardrails::recipient::recipient_key;
 use crate::stripe::event::OWN_ACCOUNT;
 use crate::stripe::links::{Node, NodeKind};
 use crate::stripe::view::{Family, View};
@@ -83,6 +85,11 @@ impl SqlStore {
         let (occurrence, mut standing, access) = load(tx, occurrence).await?;
         let now = self.clock.now();
         standing.now = Some(now);
+        let customer = standing.customer.as_ref();
+        if let Some(address) = customer.and_then(|(_, row)| row.text("email")) {
+            let reason = suppressions::reason(tx, &recipient_key(address)).await?;
+            standing.suppressed = reason.is_some();
+        }
         standing.access = access.map(|row| row.at(now, &self.policy.access));
         Ok((occurrence, standing))
     }

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use super::journal::{StoreJournal, Voice};
 use crate::agent::brief::{Brief, Settings, Subject};
+use crate::agent::conversation::boundary;
 use crate::agent::journal::{Decided, Entry, JournalError};
 use crate::agent::model::{Model, Usage};
 use crate::agent::playbook::{Mode, OwedCall, Playbook};
@@ -204,9 +205,11 @@ impl Deciding {
             },
         };
         let rehearse = |proposal: &Proposal| self.rehearse(proposal, brief);
+        let boundary = boundary(&run.id, run.generation);
         let running = || Run {
             playbook: told.playbook,
             rendered: &told.rendered,
+            boundary: &boundary,
             brief,
             owed: &told.owed,
             model,

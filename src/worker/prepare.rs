@@ -12,7 +12,9 @@ use crate::agent::brief::{Brief, Dispute};
 use crate::clock::Timestamp;
 use crate::guardrails::limits::prose::Refusal;
 use crate::guardrails::limits::rendered::check_rendered;
+use crate::guardrails::limits::values::PersonalName;
 use crate::guardrails::precondition::Purpose;
+use crate::guardrails::provenance::Fact;
 use crate::outbox::{
     MailFacts, Notice, Prose, RenderError, RenderedMail, message_id, render_mail, render_notice,
 };
@@ -139,17 +141,11 @@ impl Deciding {
         let rendered = render_mail(prose, &facts, &self.prompts)?;
         // The second filter: with every fact taken out, nothing that looks like a link, an address or a number may be
         // left in what the customer will read.
-        let mut known: Vec<&str> = facts.values.values().map(String::as_str).collect();
-        known.extend(
-            [
-                &facts.greeting_name,
-                &facts.support_email,
-                &facts.update_payment_link,
-            ]
-            .into_iter()
-            .flatten()
-            .map(String::as_str),
-        );
+        let links = facts.update_payment_link.iter();
+        let facts_of_it = facts.values.values().chain(links).map(Fact::as_str);
+        let mut known: Vec<&str> = facts_of_it.collect();
+        known.extend(facts.greeting_name.as_ref().map(PersonalName::as_str));
+        known.extend(facts.support_email.as_deref());
         known.push(&facts.business_name);
         check_rendered(&rendered.text, &known, &brief.language)?;
         Ok(rendered)
@@ -185,19 +181,23 @@ impl Deciding {
         purpose: Purpose,
         message_id: String,
     ) -> NewMessage {
-        let mut fields = Vec::new();
-        let mut field = |name: &str, value: Option<String>| {
-            fields.extend(value.map(|value| (name.to_owned(), value)));
-        };
-        for (name, value) in &brief.particulars {
-            field(name, Some(value.clone()));
-        }
-        field("Customer", brief.bound.customer.clone());
-        field("Order", brief.bound.order.clone());
-        field("Subscription", brief.bound.subscription.clone());
-        let connected = (brief.bound.account != OWN_ACCOUNT).then(|| brief.bound.account.clone());
-        field("Account", connected);
-        field("Mode", (!brief.bound.livemode).then(|| "test".to_owned()));
+        let bound = &brief.bound;
+        let id = |id: &Option<String>| id.as_deref().and_then(Fact::id);
+        let connected = Some(bound.account.as_str()).filter(|account| *account != OWN_ACCOUNT);
+        let whose = [
+            ("Customer", id(&bound.customer)),
+            // An order has the reference that whoever paid has given it.
+            ("Order", bound.order.as_deref().map(Fact::reference)),
+            ("Subscription", id(&bound.subscription)),
+            ("Account", connected.and_then(Fact::id)),
+            ("Mode", (!bound.livemode).then(|| Fact::ours("test"))),
+        ];
+        let mut fields = brief.particulars.clone();
+        fields.extend(
+            whose
+                .into_iter()
+                .filter_map(|(name, fact)| Some((name, fact?))),
+        );
         let notice = Notice {
             title: brief
                 .dispute

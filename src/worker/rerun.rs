@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::decide::{Deciding, Undecided, Whose, purpose_of};
+use crate::agent::conversation::boundary;
 use crate::agent::journal::{Entry, Journal, JournalError, Judged};
 use crate::agent::model::Usage;
 use crate::agent::prompts::Print;
@@ -84,6 +85,7 @@ impl Deciding {
         let running = Run {
             playbook: told.playbook,
             rendered: &told.rendered,
+            boundary: &boundary(&run.id, run.generation),
             brief: &brief,
             owed: &told.owed,
             model,

@@ -180,3 +180,37 @@ fn exit_codes_tell_what_kind_of_failure_it_was() {
         assert!(error.contains(says), "{arguments:?}: {error}");
     }
 }
+
+#[test]
+fn a_mailbox_is_kept_from_mails_and_let_have_them_again() {
+    let home = tempfile::tempdir().unwrap();
+    let asked = |arguments: &[&str]| {
+        let ran = billhook(home.path())
+            .arg("suppressions")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (ran.status.code(), text(ran.stdout), text(ran.stderr))
+    };
+    let (code, told, _) = asked(&["list"]);
+    assert_eq!(
+        (code, told.trim()),
+        (Some(0), "every mailbox may be written to")
+    );
+    let (code, told, _) = asked(&["add", "Ada+x@Example.com", "--reason", "asked for it"]);
+    let expected = "ada@example.com is never written to from now on";
+    assert_eq!((code, told.trim()), (Some(0), expected));
+    let (_, listed, _) = asked(&["list"]);
+    assert!(
+        listed.contains("ada@example.com") && listed.contains("asked for it"),
+        "{listed}"
+    );
+    let (_, told, _) = asked(&["add", "ada@example.com", "--json"]);
+    assert_eq!(json(told.as_bytes())["added"], false);
+    let (_, told, _) = asked(&["remove", "ada@example.com"]);
+    assert_eq!(told.trim(), "ada@example.com may be written to again");
+    let (code, _, error) = asked(&["add", "nobody"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("no mail address"), "{error}");
+}

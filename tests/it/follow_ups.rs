@@ -1,5 +1,8 @@
 //! Follow-ups from the event to the mail, decided by the rules.
 
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::support::app::{START, TestApp, event};
@@ -245,4 +248,60 @@ async fn the_first_failure_mail_to_an_address_that_never_paid_waits() {
     assert_eq!(mails.len(), 1);
     // Nothing that a stranger typed into a checkout reaches an address that may not be theirs.
     assert!(!mails[0].contains("Ada"), "{}", mails[0]);
+}
+
+/// Asks the API about the list of mailboxes that are never written to.
+async fn suppressions(app: &TestApp, method: &str, body: &Value) -> (StatusCode, Value) {
+    let token = app.app.admin_token().expose_secret();
+    let body = if body.is_null() {
+        Body::empty()
+    } else {
+        Body::from(body.to_string())
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri("/api/v1/suppressions")
+        .header("Host", "localhost")
+        .header("Authorization", format!("Bearer {token}"))
+        .body(body)
+        .unwrap();
+    app.ask(request).await
+}
+
+#[tokio::test]
+async fn sales_are_told_where_a_mailbox_must_not_be_written_to() {
+    let app = with_paying_customer().await;
+    let mailbox = json!({ "address": "ADA+new@example.com", "reason": "asked for it" });
+    let (status, answer) = suppressions(&app, "POST", &mailbox).await;
+    assert_eq!((status, &answer["added"]), (StatusCode::OK, &json!(true)));
+    assert_eq!(suppressions(&app, "POST", &mailbox).await.1["added"], false);
+    let (_, list) = suppressions(&app, "GET", &Value::Null).await;
+    assert_eq!(list["data"][0]["address"], "ada@example.com");
+    assert_eq!(list["data"][0]["reason"], "asked for it");
+    let failed = |id: &str, payment: &str| {
+        let status = "requires_payment_method";
+        let object = intent(payment, Some("cus_1"), status, 4900, "eur");
+        event(id, "payment_intent.payment_failed", 0, &object)
+    };
+    app.deliver(&failed("evt_f", "pi_1")).await;
+    app.settle().await;
+    assert_eq!(app.mails(), [""; 0]);
+    let shown = app.event("evt_f").await;
+    let told: Vec<&str> = shown.messages.iter().map(|m| m.channel.as_str()).collect();
+    assert_eq!((shown.status.as_str(), told), ("done", vec!["sales"]));
+
+    let mailbox = json!({ "address": "ada@example.com" });
+    let (status, answer) = suppressions(&app, "DELETE", &mailbox).await;
+    assert_eq!((status, &answer["deleted"]), (StatusCode::OK, &json!(true)));
+    app.deliver(&failed("evt_g", "pi_2")).await;
+    app.settle().await;
+    assert_eq!(app.mails().len(), 1);
+    for wrong in [
+        json!({}),
+        json!({ "address": "no address" }),
+        json!({ "address": "a@b.example", "until": 1 }),
+    ] {
+        let (status, answer) = suppressions(&app, "POST", &wrong).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    }
 }

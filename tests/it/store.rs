@@ -49,6 +49,7 @@ mod resolve;
 mod schema;
 mod settling;
 mod stops;
+mod suppressions;
 mod telling;
 mod views;
 mod waiting;

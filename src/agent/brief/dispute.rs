@@ -2,16 +2,16 @@
 
 use crate::guardrails::mandatory::facts::is_inquiry;
 use crate::guardrails::precondition::Standing;
-use crate::stripe::text::is_a_code;
+use crate::guardrails::provenance::Fact;
 use crate::stripe::view::View;
 
 /// A dispute as a notice shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dispute {
     state: State,
-    id: String,
-    charge: Option<String>,
-    reason: Option<String>,
+    id: Option<Fact>,
+    charge: Option<Fact>,
+    reason: Option<Fact>,
     due_by: Option<i64>,
 }
 
@@ -49,9 +49,9 @@ impl Dispute {
         let (id, row) = standing.dispute.as_ref()?;
         Some(Self {
             state: State::of(row),
-            id: id.clone(),
-            charge: row.text("charge").map(str::to_owned),
-            reason: row.text("reason").and_then(in_words),
+            id: Fact::id(id),
+            charge: row.text("charge").and_then(Fact::id),
+            reason: row.text("reason").and_then(Fact::code),
             due_by: row.int("due_by"),
         })
     }
@@ -75,24 +75,19 @@ impl Dispute {
         }
     }
 
-    /// What stands under the summary, dates written by `date`.
-    pub fn fields(&self, date: impl Fn(i64) -> String) -> Vec<(&'static str, String)> {
+    /// What stands under the summary, dates in `language`.
+    pub fn fields(&self, language: &str) -> Vec<(&'static str, Fact)> {
         let deadline = self.due_by.filter(|_| self.state != State::Lost);
         [
             ("Reason", self.reason.clone()),
-            ("Answer by", deadline.map(date)),
-            ("Dispute", Some(self.id.clone())),
+            ("Answer by", deadline.map(|at| Fact::day(at, language))),
+            ("Dispute", self.id.clone()),
             ("Charge", self.charge.clone()),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
     }
-}
-
-/// One of Stripe's words, such as `product_not_received`, for a reader; nothing for what cannot be one.
-pub(super) fn in_words(reason: &str) -> Option<String> {
-    is_a_code(reason).then(|| reason.replace('_', " "))
 }
 
 #[cfg(test)]
@@ -107,6 +102,13 @@ mod tests {
             ..Standing::default()
         };
         Dispute::of(&standing).unwrap()
+    }
+
+    fn fields(dispute: &Dispute) -> Vec<(&'static str, String)> {
+        let fields = dispute.fields("en").into_iter();
+        fields
+            .map(|(name, fact)| (name, fact.as_str().to_owned()))
+            .collect()
     }
 
     #[test]
@@ -131,8 +133,7 @@ mod tests {
         ] {
             let shown = dispute(json!({ "status": status, "due_by": 7 }));
             assert_eq!((shown.state(), shown.title()), (state, title), "{status}");
-            let fields = shown.fields(|at| at.to_string());
-            let found = fields.contains(&("Answer by", "7".to_owned()));
+            let found = fields(&shown).contains(&("Answer by", "1 January 1970".to_owned()));
             assert_eq!(found, deadline, "{status}");
         }
     }
@@ -140,34 +141,19 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out() {
         assert_eq!(
-            dispute(json!({})).fields(|at| at.to_string()),
+            fields(&dispute(json!({}))),
             [("Dispute", "dp_1".to_owned())]
         );
+        let odd = json!({ "reason": "<!channel>", "charge": "ch_1 and more" });
+        assert_eq!(fields(&dispute(odd)), [("Dispute", "dp_1".to_owned())]);
         let full = json!({ "status": "needs_response", "reason": "product_not_received", "charge": "ch_1" });
         assert_eq!(
-            dispute(full).fields(|at| at.to_string()),
+            fields(&dispute(full)),
             [
                 ("Reason", "product not received".to_owned()),
                 ("Dispute", "dp_1".to_owned()),
                 ("Charge", "ch_1".to_owned()),
             ]
-        );
-    }
-
-    #[test]
-    fn only_a_word_of_stripes_is_repeated() {
-        for reason in [
-            "",
-            "Call +49 30 123",
-            "<!channel>",
-            "général",
-            "x".repeat(65).as_str(),
-        ] {
-            assert_eq!(in_words(reason), None, "{reason}");
-        }
-        assert_eq!(
-            in_words("credit_not_processed").as_deref(),
-            Some("credit not processed")
         );
     }
 }

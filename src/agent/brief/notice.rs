@@ -5,10 +5,10 @@
 
 use billhook_tools::{Flow, Money};
 
-use super::dispute::in_words;
-use super::{Dispute, Settings, Subject, date};
+use super::{Dispute, Settings, Subject};
 use crate::agent::prompts::primary_language;
 use crate::guardrails::precondition::Purpose;
+use crate::guardrails::provenance::Fact;
 use crate::stripe::links::NodeKind;
 
 /// Which way the money goes that it is about.
@@ -25,7 +25,7 @@ pub(super) fn particulars(
     amount: Option<Money>,
     dispute: Option<&Dispute>,
     settings: &Settings,
-) -> Vec<(&'static str, String)> {
+) -> Vec<(&'static str, Fact)> {
     let purpose = subject.purpose;
     let name = match purpose {
         Purpose::InvoiceOverpaid => "Overpaid by",
@@ -33,13 +33,11 @@ pub(super) fn particulars(
     };
     let amount = amount.map(|amount| {
         let (locale, exponents) = (&settings.locale, &settings.exponents);
-        (
-            name,
-            amount.display_by_code(flow(purpose), locale, exponents),
-        )
+        let fact = Fact::amount_by_code(amount, flow(purpose), locale, exponents);
+        (name, fact)
     });
     let language = primary_language(&settings.locale);
-    let of_dispute = dispute.map(|dispute| dispute.fields(|at| date(at, &language)));
+    let of_dispute = dispute.map(|dispute| dispute.fields(&language));
     amount
         .into_iter()
         .chain(of_dispute.into_iter().flatten())
@@ -49,7 +47,7 @@ pub(super) fn particulars(
 
 /// Of what the business has to see to at Stripe: Stripe's reason, the object to look for in its dashboard, and what there is
 /// to do with it, which a summary may not say: its words are those that no mail may have.
-fn of_alert(subject: &Subject<'_>) -> Vec<(&'static str, String)> {
+fn of_alert(subject: &Subject<'_>) -> Vec<(&'static str, Fact)> {
     let (occurrence, standing) = (subject.occurrence, subject.standing);
     let (noun, kind, reason, to_do) = match subject.purpose {
         Purpose::PayoutFailed => {
@@ -72,9 +70,9 @@ fn of_alert(subject: &Subject<'_>) -> Vec<(&'static str, String)> {
     };
     let object = occurrence.nodes.iter().find(|node| node.kind == kind);
     [
-        ("Reason", reason.and_then(in_words)),
-        (noun, object.map(|node| node.id.clone())),
-        ("To do", Some(to_do.to_owned())),
+        ("Reason", reason.and_then(Fact::code)),
+        (noun, object.and_then(|node| Fact::id(&node.id))),
+        ("To do", Some(Fact::ours(to_do))),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

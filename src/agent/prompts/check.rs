@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::context::{CONTEXT, LAYOUT, LINK_PLACEHOLDER, PLACEHOLDERS, sample_context};
 use super::template::{Template, placeholders_in};
 use super::{
-    FALLBACK_LANGUAGE, LAYOUT_HTML, LAYOUT_TEXT, Prompts, PromptsError, SYSTEM, playbook_file,
-    template_file,
+    FALLBACK_LANGUAGE, LAYOUT_HTML, LAYOUT_TEXT, Prompts, PromptsError, SYSTEM, TERMS,
+    playbook_file, template_file,
 };
 use crate::agent::playbook::{Playbook, environment};
 use crate::guardrails::limits::prose::{Part, ProseRules, check_prose};
@@ -38,7 +38,9 @@ impl Prompts {
         let mut problems = Vec::new();
         let documented: BTreeSet<&str> = CONTEXT.iter().map(|(name, _)| *name).collect();
         let frame: BTreeSet<&str> = LAYOUT.iter().copied().collect();
-        self.names(SYSTEM, &self.system, &documented, &mut problems);
+        // Nothing that differs from run to run: a prompt that begins in another way each time is cached by nobody.
+        self.names(SYSTEM, &self.system, &BTreeSet::new(), &mut problems);
+        self.names(TERMS, &self.terms, &documented, &mut problems);
         self.names(LAYOUT_TEXT, &self.layout_text, &frame, &mut problems);
         self.names(LAYOUT_HTML, &self.layout_html, &frame, &mut problems);
         // A test knows that the built-in ones can be read.

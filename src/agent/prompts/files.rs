@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{EMBEDDED, FALLBACK_LANGUAGE, LAYOUT_HTML, LAYOUT_TEXT, PromptsError, SYSTEM};
+use super::{EMBEDDED, FALLBACK_LANGUAGE, LAYOUT_HTML, LAYOUT_TEXT, PromptsError, SYSTEM, TERMS};
 
 /// The largest prompt file: beyond it somebody has put the wrong file there.
 const MAX_FILE: u64 = 256 * 1024;
@@ -85,7 +85,7 @@ pub(super) enum Kind<'a> {
 
 impl<'a> Kind<'a> {
     pub(super) fn of(file: &'a str) -> Option<Self> {
-        if [SYSTEM, LAYOUT_TEXT, LAYOUT_HTML].contains(&file) {
+        if [SYSTEM, TERMS, LAYOUT_TEXT, LAYOUT_HTML].contains(&file) {
             return Some(Self::Whole);
         }
         let (folder, name) = file.split_once('/')?;

@@ -1,5 +1,7 @@
 //! Over 400 lines because every kind of mistake in a prompt file stands beside its message.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::files::{self, entries};
@@ -290,7 +292,8 @@ fn instructions_follow_the_facts() {
             .instructions
     };
     assert!(with(json!({})).contains("{{update_payment_link}}"));
-    assert!(!with(json!({"update_link": false})).contains("{{update_payment_link}}"));
+    let without = json!({"update_link": false, "placeholders": ["amount"]});
+    assert!(!with(without).contains("{{update_payment_link}}"));
     assert!(with(json!({"recipient": false})).contains("Do not call `send_email`"));
     assert!(with(json!({"has_paid": false})).contains("never paid before"));
     for word in ["fraud", "stolen", "lost card", "do_not_honor"] {
@@ -322,15 +325,39 @@ fn what_a_model_is_told_reads_well() {
 
     If it helps the tone, look at the history once with `get_payment_history` before you write: a customer of many good
     payments is thanked for them in half a sentence, without figures.
+
+    # In this run
+    - You work for Acme. Mails are written in the language `en`, words for colleagues in English.
+    - A mail's body has at most 100 words.
+    - Placeholders on offer: {{amount}}, {{update_payment_link}}.
     ");
     let system = rendered.system;
-    assert!(system.starts_with("You work in billing support for Acme."));
-    assert!(
-        system.contains("Offered in this run: {{amount}}, {{update_payment_link}}."),
-        "{system}"
-    );
-    assert!(system.contains("at most 100 words"));
+    assert!(system.starts_with("You work in billing support."));
     assert!(!system.contains("{#") && !system.contains("{%"));
+}
+
+#[test]
+fn every_run_of_every_playbook_begins_with_the_same_bytes() {
+    let prompts = prompts();
+    let mut systems = BTreeSet::new();
+    for playbook in prompts.playbooks.keys() {
+        for changes in [
+            json!({}),
+            json!({"language": "de", "locale": "de-AT", "business_name": "Beta", "words": 3, "recipient": false}),
+            json!({"placeholders": [], "amount": "", "plan": null, "dispute": "lost", "trial": "lapses"}),
+        ] {
+            systems.insert(prompts.render(playbook, &context(changes)).unwrap().system);
+        }
+    }
+    assert_eq!(systems.len(), 1);
+    let personal = changed("system.md", "kind and calm", "calm in {{ language }}").unwrap();
+    let problems = personal.check(&TOOLS);
+    assert!(
+        problems
+            .iter()
+            .any(|p| p.file == "system.md" && p.what.contains("`language`")),
+        "{problems:?}"
+    );
 }
 
 #[test]

@@ -12,7 +12,9 @@
 #[rustfmt::skip]
 pub const HARMLESS: &[&str] = &[
     "credit card", "credit cards", "debit or credit", "credit or debit", "feel free",
-    "your free trial", "creditcard", "creditcards",
+    "your free trial", "creditcard", "creditcards", "count on us", "rely on us", "depend on us",
+    "up to date", "bar code", "barcode", "no charge was",
+    "no charge has",
 ];
 
 /// What is refused, by the topic that the refusal names.
@@ -23,6 +25,11 @@ pub const REFUSED: &[(&str, &[&str])] = &[
     ("law", LAW_DE),
     ("credentials", CREDENTIALS_EN),
     ("credentials", CREDENTIALS_DE),
+    ("pressure", PRESSURE_EN),
+    ("pressure", PRESSURE_DE),
+    ("another way to pay or to be reached", ELSEWHERE_EN),
+    ("another way to pay or to be reached", ELSEWHERE_DE),
+    ("insult", INSULT),
 ];
 
 #[rustfmt::skip]
@@ -37,7 +44,17 @@ const MONEY_EN: &[&str] = &[
     "not charge you", "never charge you", "write off", "wrote off", "written off", "forgive*",
     "debt*", "cancel your invoice", "cancel the invoice", "you owe nothing", "nothing to pay",
     "save money", "goodwill", "wire", "wires", "wired", "western union", "crypto*", "bitcoin*",
-    "transfer the money", "transfer money", "send money",
+    "transfer the money", "transfer money", "send money", "giftcard*", "on us", "no need to pay",
+    "not have to pay", "need not pay", "don t have to pay", "dont have to pay", "ignore the invoice",
+    "ignore this invoice", "ignore your invoice", "skip this payment", "skip the payment",
+    "cancel the debt", "clear your balance", "wipe your", "settle it for you", "pay it for you",
+    "cover the cost*", "cover your", "cover half", "reduce your", "reduce the price*",
+    "reduce the amount*", "lower your bill*", "lower the price*", "lower the amount*", "cut your",
+    "cut the price*", "knock off", "price cut*", "take off your bill", "cheaper", "extra month*",
+    "extra week*", "extra day*", "additional month*", "extend your trial", "extend the trial",
+    "longer trial", "extend your subscription", "pay out", "paid out", "cash", "earnings",
+    "invest*", "profit*", "loan*", "donat*", "raffle*", "sweepstake*", "winner*", "won a", "you won",
+    "have won", "allowance*", "subsid*",
 ];
 
 #[rustfmt::skip]
@@ -53,7 +70,16 @@ const MONEY_DE: &[&str] = &[
     "überweisen wir", "überweisen ihnen", "überweisen dir", "überweisen sie", "überweise uns",
     "garantier*", "garantie*", "sonderangebot*", "sonderpreis*", "aktionscode*",
     "nichts zu zahlen", "nichts zahlen", "schulden", "schuld", "billiger", "günstiger",
-    "preissenkung*",
+    "preissenkung*", "preisnachlass*", "reduzier*", "geht auf uns", "geht aufs haus", "spendier*",
+    "schenken wir", "nicht zahlen müssen", "nicht bezahlen müssen", "müssen nicht zahlen",
+    "müssen nicht bezahlen", "müssen sie nicht zahlen", "müssen sie nicht bezahlen",
+    "musst nicht zahlen", "brauchen nicht zu zahlen", "brauchen sie nicht zu zahlen",
+    "rechnung ignorieren", "rechnung stornieren", "stornieren die rechnung",
+    "stornieren ihre rechnung", "übernehmen die kosten", "übernehmen wir die kosten",
+    "kosten übernehmen", "zusätzlicher monat", "zusätzlichen monat", "weiterer monat kosten*",
+    "verlängern ihre testphase", "verlängern wir ihre testphase", "testphase verlängern",
+    "auszuzahlen", "bargeld", "gewinn*", "investier*", "investition*", "darlehen*", "kredit",
+    "kredite", "kredits", "spende*", "verlosung*", "zuschuss*", "bonus*", "gutzahl*",
 ];
 
 #[rustfmt::skip]
@@ -64,6 +90,9 @@ const LAW_EN: &[&str] = &[
     "prison*", "fraud*", "warrant*", "enforcement", "seize*", "seizure*", "penalty", "penalties",
     "late fee*", "liable", "liability", "contractually", "breach*", "sanction*", "unlawful*",
     "illegal*", "immigration", "tribunal*", "summons", "subpoena*", "report you", "blacklist*",
+    "law", "laws", "lawful*", "authorities", "interpol", "fbi", "irs", "tax office", "felony",
+    "felonies", "indict*", "custody", "bankrupt*", "foreclos*", "garnish*", "repossess*", "evict*",
+    "deport*", "judge", "judgment", "judgement", "damages", "default notice", "notary", "credit agency",
 ];
 
 #[rustfmt::skip]
@@ -75,7 +104,11 @@ const LAW_DE: &[&str] = &[
     "vollstreck*", "*zwangsvollstreck*", "schufa*", "haftbar", "haftung", "betrug*", "betrüg*",
     "verzugszins*", "gefängnis*", "haftbefehl*", "vertragsbruch*", "vertragsverletz*",
     "schadenersatz*", "schadensersatz*", "staatsanwalt*", "illegal*", "gesetzlich*",
-    "gesetzwidrig*",
+    "gesetzwidrig*", "gesetz", "gesetze", "rechtsweg*", "rechtsabteilung*", "rechtsstreit*",
+    "*behörde*", "finanzamt*", "interpol", "gerichtsvollzieher*", "abmahn*", "*mahnstufe*",
+    "*mahnung*", "*mahnschreiben*", "strafgebühr*", "bußgeld*", "ordnungswidrig*", "zwangsgeld*",
+    "bonität*", "kreditwürdig*", "insolven*", "richter*", "urteil*", "notar*", "zwangsmaßnahme*",
+    "abschieb*", "eintreib*", "beitreib*", "anzeige erstatt*", "erstatten anzeige", "zur anzeige",
 ];
 
 #[rustfmt::skip]
@@ -88,7 +121,10 @@ const CREDENTIALS_EN: &[&str] = &[
     "username*", "user name*", "social security", "ssn", "passport*", "date of birth",
     "mother s maiden", "maiden name", "secret question*", "seed phrase*", "private key*",
     "api key*", "remote access", "anydesk", "teamviewer",
-    "back of your card", "back of the card",
+    "back of your card", "back of the card", "code", "codes", "security question*", "otps",
+    "two factor*", "authenticator*", "recovery phrase*", "wallet address*", "tax id*",
+    "driver s license", "drivers license", "driving licence", "log in data", "sign in details",
+    "log in details", "log in with your",
 ];
 
 #[rustfmt::skip]
@@ -99,7 +135,55 @@ const CREDENTIALS_DE: &[&str] = &[
     "*kontonummer*", "*bankleitzahl*", "bic", "*personalausweis*", "*reisepass*", "geburtsdatum",
     "geburtsdaten", "*geheimzahl*", "*geheimnummer*", "sicherheitsfrage*", "benutzername*",
     "fernzugriff", "fernwartung",
-    "rückseite ihrer karte", "rückseite deiner karte", "rückseite der karte",
+    "rückseite ihrer karte", "rückseite deiner karte", "rückseite der karte", "*code", "*codes",
+    "*einmalpasswort*", "führerschein*", "steuernummer*", "steuer id", "*sozialversicherung*",
+    "mädchenname*", "*zugangsschlüssel*", "*signaturschlüssel*", "pin nummer*", "anmeldedaten*",
+];
+
+/// Threats and pressure short of the law.
+#[rustfmt::skip]
+const PRESSURE_EN: &[&str] = &[
+    "urgent*", "immediately", "immediate action", "immediate payment", "act now", "act fast",
+    "last chance", "final chance", "final notice", "last notice", "final warning", "last warning",
+    "final reminder", "last reminder", "final demand", "deadline*", "or else", "consequence*",
+    "without delay", "hurry up", "suspend*", "terminat*", "shut down your", "shut your account",
+    "delete your account", "delete your data", "close your account", "block your", "lock your",
+    "threat*", "punish*", "warn you", "must pay", "have to pay now", "pay at once", "ultimatum*", "regret it", "we know where",
+];
+
+#[rustfmt::skip]
+const PRESSURE_DE: &[&str] = &[
+    "dringend*", "unverzüglich*", "sofort zahlen", "sofort bezahlen", "sofort überweisen",
+    "zahlen sie sofort", "bezahlen sie sofort", "umgehend zahlen", "umgehend bezahlen",
+    "zahlen sie umgehend", "letzte warnung", "letzte chance", "letzte erinnerung",
+    "letzte gelegenheit", "letztmalig*", "frist", "fristen", "fristlos*", "konsequenz*", "droht",
+    "drohen", "drohung*", "androh*", "sperren wir", "wir sperren", "konto sperren",
+    "zugang sperren", "konto gesperrt", "zugang gesperrt", "löschen ihr konto", "konto löschen",
+    "daten löschen", "kündigen wir ihnen", "wir kündigen", "warnen sie", "zwingen", "gezwungen",
+    "müssen sofort", "ultimatum*", "bereuen",
+];
+
+/// A reader is led to pay or to talk somewhere else than the one link and the reply.
+#[rustfmt::skip]
+const ELSEWHERE_EN: &[&str] = &[
+    "paypal*", "venmo", "zelle", "cashapp", "cash app", "moneygram", "revolut", "bank transfer*",
+    "wire transfer*", "money order*", "prepaid card*", "our new bank", "our new account",
+    "another account of ours", "different account of ours", "whatsapp*", "telegram*",
+    "qr", "scan the", "attachment*", "attached file*", "install*", "scan this",
+];
+
+#[rustfmt::skip]
+const ELSEWHERE_DE: &[&str] = &[
+    "*überweisung*", "per überweisung", "unser neues konto", "auf unser konto", "neue bank",
+    "neue bankverbindung", "paysafe*", "anhang", "anhänge", "installier*", "scannen*",
+];
+
+/// What nobody is called.
+#[rustfmt::skip]
+const INSULT: &[&str] = &[
+    "idiot*", "stupid*", "moron*", "loser*", "*fuck*", "*shit*", "asshole*", "bastard*", "bitch*",
+    "scum*", "liar*", "thief", "thieves", "deadbeat*", "pathetic", "dummkopf*", "arschloch*",
+    "scheiß*", "lügner*", "dieb", "diebe", "versager*", "schmarotzer*", "dreckig*",
 ];
 
 /// How a mail asks a reader to hand something over; refused together with one of [`SECRETS`] in one sentence.
@@ -121,7 +205,10 @@ pub const SECRETS: &[&str] = &[
     "card details", "card data", "card information", "credit card", "debit card",
     "account details", "account information", "payment details", "payment information",
     "billing details", "billing information", "personal details", "personal information",
-    "personal data", "identity", "login", "id card", "identification", "*kartendaten*",
+    "personal data", "expiry date*", "expiration date*", "digits", "photo*", "picture*", "scan*",
+    "copy of your", "phone number*", "home address*", "postal address*", "signature*", "selfie*",
+    "ablaufdatum*", "gültigkeitsdatum*", "ziffern", "foto*", "kopie*", "telefonnummer*",
+    "handynummer*", "identity", "login", "id card", "identification", "*kartendaten*",
     "*kreditkarte*", "*kartenangaben*", "*bankverbindung*", "*zahlungsdaten*", "*kontodaten*",
     "*identität*", "*ausweis*", "persönlichen daten", "persönliche daten", "ihre daten",
     "deine daten",
@@ -139,13 +226,15 @@ pub const NUMBERS: &[&str] = &[
     "acht", "neun", "zehn", "elf", "zwölf", "sechzehn", "siebzehn", "zwanzig", "dreißig",
     "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig", "hundert", "hunderte",
     "tausend", "tausende", "millionen", "milliarde", "milliarden", "dutzend", "halb", "halbe",
-    "halben", "halber", "doppelt", "doppelte", "doppelten",
+    "halben", "halber", "doppelt", "doppelte", "doppelten", "couple", "few", "several", "twofold",
+    "threefold", "tenfold", "paar", "einige", "mehrere", "zweifach", "dreifach", "zehnfach",
 ];
 
 /// Numbers that are articles too: they make an amount only right beside a unit.
 #[rustfmt::skip]
 pub const ARTICLES: &[&str] = &[
-    "one", "ein", "eine", "einen", "einem", "einer",
+    "a", "an", "one", "ein", "eine", "einen", "einem", "einer", "few", "several", "paar", "einige",
+    "mehrere",
 ];
 
 /// What turns a number beside it into an amount.
@@ -156,5 +245,8 @@ pub const UNITS: &[&str] = &[
     "franc", "francs", "yen", "yuan", "rupee*", "peso*", "krona", "kronor", "krone", "kroner",
     "zloty*", "shekel*", "ruble*", "rouble*", "percent*", "per cent", "off", "discount*",
     "rebate*", "cheaper", "pfund", "franken", "rappen", "kronen", "rubel", "prozent*", "rabatt*",
-    "nachlass*", "ermäßigung*", "günstiger", "billiger",
+    "nachlass*", "ermäßigung*", "günstiger", "billiger", "kr", "sek", "nok", "dkk", "pln", "czk",
+    "huf", "inr", "brl", "mxn", "zar", "cny", "rmb", "renminbi", "lira", "lire", "dirham*",
+    "dinar*", "riyal*", "baht", "ringgit", "forint*", "koruna*", "hryvnia*", "naira", "promille",
+    "reduction*", "taler", "cts",
 ];

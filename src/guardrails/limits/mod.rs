@@ -8,10 +8,12 @@
 
 pub mod call;
 mod characters;
+mod language;
 pub mod lexicon;
 mod patterns;
 pub mod prose;
 pub mod rendered;
+pub mod untrusted;
 pub mod values;
 mod wording;
 

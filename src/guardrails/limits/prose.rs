@@ -5,7 +5,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::characters::{self, AMOUNT_MASK, MASK};
-use super::{patterns, wording};
+use super::{language, patterns, wording};
 
 /// Which text it is; each has its own bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,8 @@ pub fn check_prose(text: &str, part: Part, rules: &ProseRules<'_>) -> Result<(),
             format!("{words} words, at most {}", rules.words),
         ));
     }
-    Ok(())
+    // Last, because it is the one that tells least of what is wrong.
+    language::check_language(&normal, part, rules.locale)
 }
 
 fn is_word(c: char) -> bool {

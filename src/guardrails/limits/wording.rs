@@ -16,7 +16,7 @@ const REACH: usize = 3;
 const SPELLED_DIGITS: usize = 4;
 
 /// Stands between two clauses: a phrase does not reach over it.
-const PAUSE: &str = ",";
+pub(super) const PAUSE: &str = ",";
 
 /// No number is longer; what is longer is not searched.
 const LONGEST_NUMBER: usize = 80;
@@ -66,7 +66,7 @@ pub(super) fn fold(text: &str) -> String {
 }
 
 /// The words of a text, folded. Masks and signs of money are words of their own.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     for c in text.chars() {

@@ -8,6 +8,7 @@ mod events;
 mod objects;
 mod outbox;
 mod runs;
+mod suppressions;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(runs::routes())
         .merge(outbox::routes())
         .merge(approvals::routes())
+        .merge(suppressions::routes())
         .merge(objects::routes());
     Router::new().nest("/api/v1", api)
 }

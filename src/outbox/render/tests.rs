@@ -1,5 +1,6 @@
 use super::*;
 use crate::guardrails::limits::rendered::check_rendered;
+use crate::guardrails::limits::values::personal_name;
 
 fn prompts() -> Prompts {
     Prompts::embedded().unwrap()
@@ -7,13 +8,15 @@ fn prompts() -> Prompts {
 
 fn facts() -> MailFacts {
     MailFacts {
-        greeting_name: Some("Ada".into()),
+        greeting_name: personal_name("Ada"),
         language: "en".into(),
         locale: "en-GB".into(),
         business_name: "Acme".into(),
         support_email: Some("help@acme.example".into()),
-        values: BTreeMap::from([("amount".to_owned(), "€49.00".to_owned())]),
-        update_payment_link: Some("https://invoice.stripe.com/i/acct_1/test_2?s=ap&x=1".into()),
+        values: BTreeMap::from([("amount".to_owned(), Fact::business("€49.00"))]),
+        update_payment_link: Some(Fact::business(
+            "https://invoice.stripe.com/i/acct_1/test_2?s=ap&x=1",
+        )),
     }
 }
 
@@ -108,7 +111,10 @@ fn every_template_renders_with_and_without_a_link() {
                 "Acme",
                 "help@acme.example",
                 "€49.00",
-                facts.update_payment_link.as_deref().unwrap_or("Acme"),
+                facts
+                    .update_payment_link
+                    .as_ref()
+                    .map_or("Acme", Fact::as_str),
             ];
             assert_eq!(
                 check_rendered(&mail.text, &shown, language),
@@ -161,9 +167,8 @@ fn a_lone_link_is_a_button_and_one_in_a_sentence_is_a_link() {
 fn values_are_never_read_again() {
     let hostile = "{{update_payment_link}} {% raw %} {{ 7*7 }} <b>&\r\nBcc: eve\u{202e}";
     let facts = MailFacts {
-        greeting_name: Some(hostile.into()),
         business_name: hostile.into(),
-        values: BTreeMap::from([("amount".to_owned(), hostile.to_owned())]),
+        values: BTreeMap::from([("amount".to_owned(), Fact::business(hostile))]),
         ..facts()
     };
     let prose = Prose {
@@ -178,11 +183,8 @@ fn values_are_never_read_again() {
         "{}",
         mail.text
     );
-    assert!(
-        mail.text.starts_with(&format!("Hello {shown},\n")),
-        "{}",
-        mail.text
-    );
+    // As a name it is none, and there is no other way into the greeting.
+    assert_eq!(personal_name(hostile), None);
     assert!(!mail.text.contains("https://") && !mail.html.contains("invoice.stripe.com"));
     assert!(!mail.html.contains("<b>") && mail.html.contains("&lt;b&gt;&amp; Bcc: eve"));
 }
@@ -216,7 +218,7 @@ fn what_cannot_be_filled_in_is_refused() {
     let sly = MailFacts {
         values: BTreeMap::from([(
             "update_payment_link".to_owned(),
-            "http://evil.example".to_owned(),
+            Fact::business("http://evil.example"),
         )]),
         ..no_link
     };
@@ -267,7 +269,7 @@ fn only_an_https_link_is_shown() {
         "pay.example",
     ] {
         let facts = MailFacts {
-            update_payment_link: Some(link.into()),
+            update_payment_link: Some(Fact::business(link)),
             ..facts()
         };
         assert!(

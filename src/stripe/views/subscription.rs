@@ -65,6 +65,12 @@ pub(in crate::stripe) fn read(reading: &mut Reading<'_>) {
         "cancellation_details",
         "reason",
     );
+    reading.field_of(
+        "cancellation_comment",
+        text,
+        "cancellation_details",
+        "comment",
+    );
 
     reading.field("items_incomplete", flag, &["items.has_more"]);
     let items = items(reading.object());

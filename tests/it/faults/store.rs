@@ -13,7 +13,7 @@ use billhook::store::{
     Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
     LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
     Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, ToolCallRecord, Verdict,
+    RunRecord, SendOutcome, Store, StoreError, Suppression, ToolCallRecord, Verdict,
 };
 
 use super::point::{Answer, Faults};
@@ -37,6 +37,7 @@ impl Answer for RunInput {}
 impl Answer for Clearance {}
 impl Answer for Resolved {}
 impl Answer for Decision {}
+impl Answer for bool {}
 impl Answer for Retried {}
 impl Answer for BackfillClaim {}
 impl Answer for Census {}
@@ -100,6 +101,8 @@ verbs! {
     objects(filter: &ObjectFilter, page: &Page) -> Listing<ObjectRow>;
     object(kind: &str, id: &str) -> Vec<ObjectRow>;
     ledger(filter: &LedgerFilter, page: &Page) -> Listing<LedgerEntry>;
+    suppress(address: &str, reason: Option<&str>) -> bool;
+    suppressions(page: &Page) -> Listing<Suppression>;
     ledger_owners(filter: &LedgerFilter) -> Vec<(String, bool)>;
     census() -> Census;
     check() -> ();

@@ -1,3 +1,5 @@
+//! Over 400 lines because each story stands beside its entry in the table.
+//!
 //! What happens to the business while things break: small stories, which together need every verb.
 //!
 //! Each is told apart from the others, because a fault in one cannot change another: lanes and objects are not shared.
@@ -401,6 +403,12 @@ async fn a_poison_event(stage: &mut Stage) {
         }
     }
     stage.get("/api/v1/ledger?source=ch_1").await;
+    let list = "/api/v1/suppressions";
+    let mailbox = json!({ "address": "eve@example.com", "reason": "asked for it" });
+    stage.ask(Method::POST, list, Some(&mailbox)).await;
+    stage.get(list).await;
+    let mailbox = json!({ "address": "eve@example.com" });
+    stage.ask(Method::DELETE, list, Some(&mailbox)).await;
     stage.get("/readyz").await;
     stage.get("/metrics").await;
 }

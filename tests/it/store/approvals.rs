@@ -107,6 +107,7 @@ async fn hold(bench: &Bench, intent: &str, effect: NewEffect) -> ApprovalRecord 
         seq: 0,
         data: json!({ "step": "result" }),
         prompt_hash: "hash".to_owned(),
+        tools_hash: "tools".to_owned(),
         model: "a-model".to_owned(),
         call: Some(call),
     };

@@ -22,6 +22,7 @@ fn step(seq: i64, words: &str) -> NewStep {
         seq,
         data: json!({ "words": words }),
         prompt_hash: format!("prompts of {words}"),
+        tools_hash: "tools".to_owned(),
         model: "test-model".to_owned(),
         call: None,
     }

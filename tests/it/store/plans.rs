@@ -42,6 +42,8 @@ const MANY: &[&str] = &[
         INSERT INTO approvals (id, effect_key, account, livemode, event, run, occurrence, playbook, purpose, tool, message, hash, status, created_at, expires_at) \
         SELECT 'appr_' || n, 'held_' || n, '', 0, 'evt_' || n, 'run_' || n, 'occ_' || n, 'payment_failed', 'payment_failed', 'send_email', 'msg_' || n, '', \
             CASE n % 500 WHEN 4 THEN 'held' WHEN 5 THEN 'denied' ELSE 'approved' END, n, n FROM n",
+    "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+        INSERT INTO suppressions (id, recipient_key, reason, created_at) SELECT 'sup_' || n, n || '@example.com', '', n FROM n",
     // Customers with a thousand payments each, and of everything else a little.
     "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
         INSERT INTO links (account, livemode, a, b) SELECT '', 0, 'customer/cus_' || (n % 20), CASE n % 1000 \
@@ -124,6 +126,13 @@ const FOUND_BY: &[(&str, &str, &[&str])] = &[
     ("ledger", "NEWEST", &["ledger_newest"]),
     ("ledger", "NEWEST_OF_ACCOUNT", &["ledger_of_account"]),
     ("ledger", "NEWEST_OF_SOURCE", &["ledger_of_source"]),
+    (
+        "suppressions",
+        "OF_RECIPIENT",
+        &["suppressions_of_recipient"],
+    ),
+    ("suppressions", "DELETE", &["suppressions_of_recipient"]),
+    ("suppressions", "NEWEST", &["suppressions_newest"]),
     ("telling", "MOVE_ON", &["messages_of_object"]),
     ("telling", "WAITS", &["messages_of_object"]),
     (
@@ -327,9 +336,16 @@ fn reads(step: &str) -> bool {
         "Index Only Scan ",
     ];
     words.iter().any(|word| step.contains(word))
-        && ["events", "messages", "fetches", "ledger", "approvals"]
-            .iter()
-            .any(|table| step.contains(table))
+        && [
+            "events",
+            "messages",
+            "fetches",
+            "ledger",
+            "approvals",
+            "suppressions",
+        ]
+        .iter()
+        .any(|table| step.contains(table))
         && !["autoindex", "_pkey"].iter().any(|key| step.contains(key))
 }
 

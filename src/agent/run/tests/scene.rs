@@ -187,6 +187,7 @@ impl Scene {
         let run = Run {
             playbook: self.prompts.playbook("payment_failed").unwrap(),
             rendered: &rendered,
+            boundary: "=== data 0 ===",
             brief: &self.brief,
             owed: &owed,
             model,

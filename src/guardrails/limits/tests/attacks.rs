@@ -241,6 +241,12 @@ fn amounts_in_words() {
             "It is ﹩ many",
             "fiftyeuros",
             "dollars: fifty",
+            "It is a dollar",
+            "It is an euro",
+            "It is a few euros",
+            "It is a couple of pounds",
+            "It is several hundred kroner",
+            "Take a reduction of ten",
         ],
     );
     for text in [
@@ -253,6 +259,8 @@ fn amounts_in_words() {
         "Es kostet einen Euro",
         "Es sind dreißig Euro",
         "Es sind dreissig Euro",
+        "Es sind ein paar Euro",
+        "Es sind einige Franken",
     ] {
         assert_eq!(german(text), "amount_in_words", "{text:?}");
     }
@@ -270,7 +278,7 @@ fn promises_in_english() {
             "Here is a voucher",
             "This month is free",
             "We waive the fee",
-            "Enjoy a discount",
+            "Enjoy the discount",
             "we will 𝐫𝐞𝐟𝐮𝐧𝐝 you",
             "réfund",
             "We will take legal action",
@@ -292,6 +300,31 @@ fn promises_in_english() {
             "Send us your billing information",
             "Buy a gift card",
             "Reply with the figures on the back of your card",
+            "We take care of it, you do not have to pay",
+            "You don't have to pay this one",
+            "This month is on us",
+            "We will extend your trial",
+            "We will lower your bill",
+            "You can ignore this invoice",
+            "You have won a prize",
+            "It may end before a judge",
+            "We will tell the authorities",
+            "Tell us the code that you received",
+            "Send us a photo of your card",
+            "Reply with the digits of your card",
+            "Tell us your phone number, send us your signature",
+            "This is urgent",
+            "This is the final notice",
+            "Pay at once, or else",
+            "Your account will be suspended",
+            "We will delete your data",
+            "You can pay with PayPal",
+            "Please pay by bank transfer",
+            "We have a new account, pay to our new account",
+            "Write to us on WhatsApp",
+            "Scan the QR code",
+            "See the attachment",
+            "You are a deadbeat",
         ],
     );
 }
@@ -315,6 +348,24 @@ fn promises_in_german_whatever_the_locale() {
         "Ihre Kreditkartennummer bitte",
         "Antworten Sie mit Ihren Kartendaten",
         "Ihre Zugangsdaten bitte",
+        "Diesen Monat müssen Sie nicht bezahlen",
+        "Das geht auf uns",
+        "Wir verlängern Ihre Testphase",
+        "Sie können die Rechnung ignorieren",
+        "Wir reduzieren den Preis",
+        "Wir erstatten Anzeige",
+        "Das ist die letzte Mahnung",
+        "Ihre Bonität leidet",
+        "Nennen Sie uns den Code",
+        "Senden Sie uns ein Foto Ihrer Karte",
+        "Es ist dringend",
+        "Sie haben eine Frist",
+        "Es drohen Folgen",
+        "Wir sperren Ihr Konto",
+        "Wir löschen Ihr Konto, das Konto löschen wir morgen",
+        "Bitte zahlen Sie per Überweisung",
+        "Im Anhang steht mehr",
+        "Sie sind ein Lügner",
     ] {
         assert_eq!(german(text), "promise", "{text:?}");
         assert_eq!(english(text), "promise", "{text:?}");
@@ -356,7 +407,7 @@ fn placeholders_and_templates() {
 fn bounds() {
     assert_eq!(english(""), "empty");
     assert_eq!(english(" \n "), "empty");
-    assert_eq!(english(&"word ".repeat(150)), "passes");
+    assert_eq!(english(&"the word ".repeat(75)), "passes");
     assert_eq!(english(&"word ".repeat(151)), "too_long");
     assert_eq!(english(&"{{name}} ".repeat(151)), "too_long");
     assert_eq!(english(&"a".repeat(4001)), "too_long");
@@ -384,6 +435,48 @@ fn other_languages_are_left_to_templates() {
     }
     for locale in ["en", "EN-gb", "en_US", "de", "de-CH"] {
         assert_eq!(verdict("Hallo", Part::Body, locale), "passes", "{locale}");
+    }
+}
+
+#[test]
+fn a_text_is_in_the_language_of_its_reader_in_every_sentence() {
+    let foreign = [
+        "Nous vous rendons tout votre argent dès demain matin",
+        "Appelez vite notre service pour recevoir votre argent",
+        "Le devolveremos todo el dinero mañana por la mañana",
+        "Vi restituiremo tutti i vostri soldi domani mattina presto",
+        "Wij geven u morgen al uw geld terug, neem contact op",
+        "Oddamy panu jutro wszystkie zapłacone pieniądze bez pytania",
+        "Vi ger dig tillbaka alla dina pengar imorgon bitti",
+        "Ödediğiniz bütün parayı yarın sabah size geri veriyoruz",
+        "Neque porro quisquam est qui dolorem ipsum quia dolor",
+        "eW91IGNhbiBoYXZl IGFsbCB5b3Vy IG1vbmV5IGJhY2sg dG9tb3Jyb3cg YmFzZSBzaXh0 eWZvdXI",
+        "jr jvyy tvir lbh nyy bs lbhe zbarl",
+    ];
+    for text in foreign {
+        let text = text.replace(|c: char| c.is_ascii_digit(), "");
+        for body in [
+            text.clone(),
+            format!(
+                "Hello, your payment did not go through. {text}. You can reply to this mail at any time."
+            ),
+        ] {
+            assert_eq!(english(&body), "language", "{body}");
+        }
+        let body = format!(
+            "Guten Tag, Ihre Zahlung hat leider nicht geklappt. {text}. Antworten Sie einfach auf diese Mail."
+        );
+        assert_eq!(german(&body), "language", "{body}");
+        assert_eq!(verdict(&text, Part::Summary, "en"), "language", "{text}");
+    }
+    // A language that is known is one as well, where another is expected.
+    let english_text =
+        "Your payment did not go through. You can reply to this mail and we will help you.";
+    let german_text = "Ihre Zahlung hat leider nicht geklappt. Antworten Sie einfach auf diese Mail, und wir helfen Ihnen weiter.";
+    assert_eq!(german(english_text), "language");
+    assert_eq!(english(german_text), "language");
+    for summary in [english_text, german_text] {
+        assert_eq!(verdict(summary, Part::Summary, "en"), "passes", "{summary}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod benign;
+mod kind;
 mod rendered;
 
 use super::prose::{Part, ProseRules, check_prose};

@@ -19,7 +19,7 @@ use crate::support::app::{START, TestApp};
 use crate::support::model_server::{Answer, ModelServer, completion, events};
 
 /// One that answers within a minute on any machine, with settings on top.
-fn model(settings: &[(&str, &str)]) -> (Arc<OpenAi>, Arc<ManualClock>) {
+pub(super) fn model(settings: &[(&str, &str)]) -> (Arc<OpenAi>, Arc<ManualClock>) {
     let env: BTreeMap<String, String> = [("OPENAI_MODEL", "test-model")]
         .iter()
         .chain(settings)
