@@ -193,7 +193,8 @@ impl Deciding {
             field(name, Some(value.clone()));
         }
         field("Customer", brief.bound.customer.clone());
-        field("Order", brief.bound.order.clone());
+        let order = brief.bound.order.clone();
+        field("Order", order.filter(|order| is_plain(order)));
         field("Subscription", brief.bound.subscription.clone());
         let connected = (brief.bound.account != OWN_ACCOUNT).then(|| brief.bound.account.clone());
         field("Account", connected);
@@ -224,6 +225,13 @@ impl Deciding {
     }
 }
 
+/// Whether an order's reference is nothing more. Whoever opens a payment link may choose it, and could else write to the
+/// business's own people.
+fn is_plain(reference: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '#');
+    reference.len() <= 40 && reference.chars().all(plain)
+}
+
 fn title(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::PaymentSucceeded => "Large payment",
@@ -237,5 +245,29 @@ fn title(purpose: Purpose) -> &'static str {
         Purpose::PayoutFailed => "Payout failed",
         Purpose::InvoiceFinalizationFailed => "Invoice not finalized",
         Purpose::InvoiceOverpaid => "Invoice overpaid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn a_reference_is_shown_where_it_is_nothing_more() {
+        for reference in ["1001", "#A-17_b", "pi_3Nabc"] {
+            assert!(is_plain(reference), "{reference}");
+        }
+        for message in [
+            "call me now",
+            "evil.example",
+            "https://evil.example",
+            "<!channel>",
+            "=cmd()",
+            "@all",
+            "x\ny",
+        ] {
+            assert!(!is_plain(message), "{message}");
+        }
+        assert!(!is_plain(&"1".repeat(41)));
     }
 }
