@@ -28,6 +28,8 @@ mod follow_ups;
 #[cfg(test)]
 mod hints;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod kills;
