@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::carriers::CARRIERS;
 use super::cast::{Cast, PLAYBOOKS};
@@ -156,4 +156,39 @@ async fn whoever_pays_after_all_is_not_written_to() {
         .find(|row| row.channel == "email")
         .unwrap();
     assert_eq!(mail.status, "suppressed");
+}
+
+/// The address that has paid is the one that the customer had then.
+#[tokio::test]
+async fn an_address_that_was_moved_to_a_victim_is_a_strangers() {
+    let house = House::open(Teams::ByChat).await;
+    let mut cast = Cast::new(1, "payment_failed", house.now());
+    cast.name = format!("Visit {} Now", mark(1));
+    let (mut events, _) = cast.events(None);
+    let mut moved: Value = events[0].clone();
+    events[0]["data"]["object"]["email"] = json!("eve@evil.example");
+    // Paid before, and some minutes ago the address became another's.
+    events[0]["created"] = json!(house.now() - 26 * 3600);
+    moved["id"] = json!("evt_moved");
+    moved["type"] = json!("customer.updated");
+    moved["data"]["previous_attributes"] = json!({ "email": "eve@evil.example" });
+    events.insert(2, moved);
+    house.play(&cast, &events).await;
+    assert_eq!(
+        house.app.mails().len(),
+        0,
+        "the first mail to an address waits"
+    );
+    let books = house.close().await;
+    let trials = [Trial {
+        cast,
+        may_be_written_to: true,
+        turns: 6,
+    }];
+    assert_eq!(judge(&books, &trials), []);
+    assert!(
+        Letter::read(&books.mails[0]).parts[0]
+            .1
+            .starts_with("Hello,")
+    );
 }
