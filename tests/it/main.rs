@@ -44,6 +44,8 @@ mod shapes;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod strict;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod trials;
