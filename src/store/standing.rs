@@ -25,6 +25,8 @@ statements! {
         WHERE a.account = $1 AND a.livemode = $2 AND a.alias = $3";
     /// Newest first, so that a customer of many years costs no more than one of a few.
     PAID: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4 ORDER BY created DESC LIMIT 100";
+    /// When the customer's address was changed last. A view holds no other field of that name.
+    MOVED: "SELECT MAX(created) AS at FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = 'customer' AND object = $3 AND previous LIKE '%\"email\":%'";
     /// Three ranges of the customer's links, and a row each, as the disputes of `derived.rs`.
     DOUBTS: "SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) \
             WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'dispute/' AND l.b < 'dispute0' \
@@ -216,8 +218,16 @@ impl Scope {
         rows.iter().map(doubt).collect()
     }
 
-    /// Whether this customer's money ever arrived: only then the address is known to be theirs.
+    /// Whether this customer's money ever arrived since they have the address that they have: only then it is known to be
+    /// theirs. Whoever paid once could else have a stranger written to, and greeted in their own words, by moving there.
     async fn has_paid(&self, tx: &mut Transaction, customer: &str) -> Result<bool, StoreError> {
+        let moved = tx
+            .row(&MOVED, args![&self.account, self.livemode, customer])
+            .await?;
+        let moved = match moved {
+            Some(row) => row.opt_time("at")?,
+            None => None,
+        };
         for (kind, status, amount) in [
             ("invoice", "paid", "amount_paid"),
             ("payment_intent", "succeeded", "amount"),
@@ -227,7 +237,12 @@ impl Scope {
                 .await?
             {
                 let view: View = row.json("data")?;
-                if view.text("status") == Some(status)
+                let after = moved.is_none_or(|moved| {
+                    view.int("created")
+                        .is_some_and(|created| created > moved.seconds())
+                });
+                if after
+                    && view.text("status") == Some(status)
                     && view.int(amount).is_some_and(|amount| amount > 0)
                 {
                     return Ok(true);

@@ -30,6 +30,8 @@ mod follow_ups;
 #[cfg(test)]
 mod hints;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod kills;
@@ -43,6 +45,8 @@ mod serve;
 mod shapes;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod strict;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 mod canaries;
 mod generations;
-mod hostile;
 mod journal;
 mod lanes;
 mod model;
@@ -10,6 +9,6 @@ mod modes;
 mod observed;
 mod prompts;
 mod quirks;
-mod scene;
+pub(crate) mod scene;
 mod trouble;
 mod wired;

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::app::{START, TestApp, event};
 
-pub(super) const CARD_PAGE: &str = "https://acme.example/card";
+pub(crate) const CARD_PAGE: &str = "https://acme.example/card";
 
 /// Every playbook that an event leads.
-pub(super) const LED: [&str; 10] = [
+pub(crate) const LED: [&str; 10] = [
     "payment_failed",
     "payment_succeeded",
     "invoice_payment_failed",
@@ -24,14 +24,14 @@ pub(super) const LED: [&str; 10] = [
     "invoice_overpaid",
 ];
 
-pub(super) async fn start(model: Arc<dyn Model>) -> TestApp {
+pub(crate) async fn start(model: Arc<dyn Model>) -> TestApp {
     let app = TestApp::with(&[("BILLHOOK__LINKS__UPDATE_PAYMENT", CARD_PAGE)], model).await;
     introduce(&app).await;
     app
 }
 
 /// A customer with an address who has paid before.
-pub(super) async fn introduce(app: &TestApp) {
+pub(crate) async fn introduce(app: &TestApp) {
     let customer = json!({
         "id": "cus_1", "object": "customer", "email": "ada@example.com", "name": "Ada Lovelace", "created": START - 1000,
         "preferred_locales": ["en"],
@@ -50,7 +50,7 @@ pub(super) async fn introduce(app: &TestApp) {
     app.settle().await;
 }
 
-pub(super) fn intent(id: &str, status: &str, amount: i64) -> Value {
+pub(crate) fn intent(id: &str, status: &str, amount: i64) -> Value {
     json!({
         "id": id, "object": "payment_intent", "customer": "cus_1", "status": status, "amount": amount, "currency": "eur",
         "amount_received": if status == "succeeded" { amount } else { 0 }, "created": START - 500, "metadata": {},
@@ -59,7 +59,7 @@ pub(super) fn intent(id: &str, status: &str, amount: i64) -> Value {
 }
 
 /// The event that leads a playbook, large enough for sales.
-pub(super) fn lead(playbook: &str) -> Value {
+pub(crate) fn lead(playbook: &str) -> Value {
     let subscription = |status: &str| {
         json!({
             "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": status, "created": START - 5000,
@@ -140,7 +140,7 @@ pub(super) fn lead(playbook: &str) -> Value {
 }
 
 /// Delivers the event of a playbook and decides it.
-pub(super) async fn play(playbook: &str, model: Arc<dyn Model>) -> TestApp {
+pub(crate) async fn play(playbook: &str, model: Arc<dyn Model>) -> TestApp {
     let app = start(model).await;
     app.deliver(&lead(playbook)).await;
     app.settle().await;
@@ -149,12 +149,12 @@ pub(super) async fn play(playbook: &str, model: Arc<dyn Model>) -> TestApp {
     app
 }
 
-pub(super) async fn shown(app: &TestApp) -> EventRecord {
+pub(crate) async fn shown(app: &TestApp) -> EventRecord {
     app.event("evt_1").await
 }
 
 /// The rules that refused calls of the model, in order.
-pub(super) async fn refusals(app: &TestApp) -> Vec<String> {
+pub(crate) async fn refusals(app: &TestApp) -> Vec<String> {
     let page = billhook::store::Page {
         limit: 100,
         starting_after: None,
@@ -168,11 +168,11 @@ pub(super) async fn refusals(app: &TestApp) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn call(name: &str, arguments: &Value) -> Call {
+pub(crate) fn call(name: &str, arguments: &Value) -> Call {
     raw(name, &arguments.to_string())
 }
 
-pub(super) fn raw(name: &str, arguments: &str) -> Call {
+pub(crate) fn raw(name: &str, arguments: &str) -> Call {
     Call {
         id: format!("call_{name}"),
         name: name.to_owned(),
@@ -180,7 +180,7 @@ pub(super) fn raw(name: &str, arguments: &str) -> Call {
     }
 }
 
-pub(super) fn reply(calls: impl IntoIterator<Item = Call>) -> Reply {
+pub(crate) fn reply(calls: impl IntoIterator<Item = Call>) -> Reply {
     Reply {
         calls: calls.into_iter().collect(),
         finish: "tool_calls".to_owned(),
@@ -189,7 +189,7 @@ pub(super) fn reply(calls: impl IntoIterator<Item = Call>) -> Reply {
 }
 
 /// What a model says that has nothing more to do.
-pub(super) fn done() -> Reply {
+pub(crate) fn done() -> Reply {
     Reply {
         content: Some("Done.".to_owned()),
         finish: "stop".to_owned(),
@@ -197,12 +197,12 @@ pub(super) fn done() -> Reply {
     }
 }
 
-pub(super) fn mail(subject: &str, body: &str) -> Call {
+pub(crate) fn mail(subject: &str, body: &str) -> Call {
     call("send_email", &json!({ "subject": subject, "body": body }))
 }
 
 /// A mail that is fine.
-pub(super) fn kind_mail() -> Call {
+pub(crate) fn kind_mail() -> Call {
     mail(
         "A small hiccup with your payment",
         "Thank you for your many payments with {{business_name}}. Sadly this one did not go through.\n\n\
