@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::spending::{BudgetsConfig, Prices};
 use super::values::{self, ServiceUrl};
 
 /// The name of the endpoint that section `model` itself describes.
@@ -32,6 +33,12 @@ pub struct ModelConfig {
     /// How long a whole run may take.
     #[serde(deserialize_with = "values::duration")]
     pub run_timeout: Duration,
+    /// The currency of prices and of budgets in money.
+    pub currency: String,
+    /// What is known of what models cost.
+    pub prices: Prices,
+    /// What they may cost.
+    pub budgets: BudgetsConfig,
     /// What the servers take, where an endpoint does not say otherwise.
     pub profile: ModelProfile,
     /// The endpoints that are asked in turn when the first does not answer.
