@@ -11,6 +11,7 @@ use billhook::store::{
     Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
     NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Progress, Release, Resolution,
     Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, StoreError, ToolCallRecord,
+    UsedSoFar,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -97,6 +98,10 @@ impl Store for NoDatabase {
     }
 
     async fn journal(&self, _: &ClaimedRun, _: &NewStep) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn used_so_far(&self, _: &ClaimedRun, _: &str) -> Result<UsedSoFar, StoreError> {
         Err(StoreError::Contended)
     }
 

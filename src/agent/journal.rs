@@ -60,6 +60,8 @@ pub struct Decided {
     pub usage: Usage,
     /// How often the model was asked.
     pub turns: usize,
+    /// The budget that kept the model from being asked on.
+    pub cut_short: Option<String>,
 }
 
 pub(super) fn proposed(entries: &[Entry]) -> impl Iterator<Item = (&String, &Proposal)> {
@@ -90,5 +92,6 @@ pub(super) fn decided(entries: &[Entry]) -> Decided {
         proposals,
         usage,
         turns,
+        cut_short: None,
     }
 }

@@ -4,6 +4,7 @@
 //! somebody else checks, commits and sends.
 
 pub mod brief;
+pub mod budget;
 pub mod journal;
 pub mod model;
 pub mod openai;

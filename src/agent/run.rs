@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use self::arguments::{MOST_ARGUMENT_BYTES, parse};
 use crate::agent::brief::Brief;
+use crate::agent::budget::{Budget, spent};
 use crate::agent::journal::{Decided, Entry, Journal, Judged, decided, proposed};
 use crate::agent::model::{Call, Message, Model, ModelError, Reply, Request};
 use crate::agent::playbook::{OwedCall, Playbook};
@@ -57,6 +58,8 @@ pub struct Run<'a> {
     pub owed: &'a [OwedCall],
     /// Who decides.
     pub model: &'a dyn Model,
+    /// Where it asks whether the model may be asked; none where it costs nothing.
+    pub budget: Option<&'a dyn Budget>,
     /// Where steps go.
     pub journal: &'a dyn Journal,
     /// When nobody waits for the run any more.
@@ -70,6 +73,7 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Runs from `entries`, which a crashed predecessor may have left, to the end.
     pub async fn decide(&self, mut entries: Vec<Entry>) -> Result<Decided, RunError> {
+        let mut cut_short = None;
         loop {
             if let Some((call, by_rules)) = Self::unanswered(&entries) {
                 let judged = self.judge(call, by_rules, &entries).await?;
@@ -77,6 +81,10 @@ impl Run<'_> {
                 continue;
             }
             if self.is_over(&entries) {
+                break;
+            }
+            cut_short = spent(self.budget).await?;
+            if cut_short.is_some() {
                 break;
             }
             let reply = match self.model.reply(&self.request(&entries)).await {
@@ -116,7 +124,10 @@ impl Run<'_> {
         }
         match self.broken_duty(&entries) {
             Some(reason) => Err(RunError::Retry(reason.into())),
-            None => Ok(decided(&entries)),
+            None => Ok(Decided {
+                cut_short,
+                ..decided(&entries)
+            }),
         }
     }
 

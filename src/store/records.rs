@@ -1,9 +1,13 @@
 //! What goes into the store and comes out of it.
 
+mod endings;
+
 use billhook_tools::Proposal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::endings::{Failure, Resolution, Resolved, Retried};
+use super::spending::NewSpending;
 use super::telling::About;
 use crate::clock::Timestamp;
 use crate::guardrails::occurrence::Occurrence;
@@ -126,10 +130,13 @@ pub struct NewStep {
     pub data: Value,
     /// Hash of the prompts in use.
     pub prompt_hash: String,
-    /// The model in use.
-    pub model: String,
+    /// Who decided by it: the model by its name at the endpoint that answered, or `rules`. None for what was answered to a
+    /// call.
+    pub model: Option<String>,
     /// The tool call, for a step that is one.
     pub call: Option<NewToolCall>,
+    /// What it used, for a model's reply.
+    pub spending: Option<NewSpending>,
 }
 
 /// A tool call as it was judged.
@@ -158,7 +165,7 @@ pub struct NewToolCall {
 pub struct Finish {
     /// `done`, or `skipped` when its precondition is gone.
     pub status: &'static str,
-    /// Why, for a run that was skipped.
+    /// Why, for a run that was skipped or whose model was not asked to the end.
     pub reason: Option<String>,
     /// What should take effect, in order.
     pub effects: Vec<NewEffect>,
@@ -353,47 +360,4 @@ pub enum SendOutcome {
         /// Why.
         reason: String,
     },
-}
-
-/// What a person says became of a message that nobody knows the fate of, or decides about a notice that did not arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resolution {
-    /// It went out.
-    Sent,
-    /// It did not, or may go twice: send it again. Also of a notice to sales or finance that failed or expired.
-    Resend,
-}
-
-/// What `resolve_message` found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resolved {
-    /// It is as the person said now.
-    Done,
-    /// There is nothing to resolve: it has this status.
-    NotUnknown(String),
-    /// There is no such message.
-    Missing,
-}
-
-/// What becomes of an event that was not applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// It failed, and is tried again then.
-    Retry(Timestamp),
-    /// It is tried again then, and this try does not count: not the event failed.
-    Postpone(Timestamp),
-    /// It failed for good.
-    Dead,
-}
-
-/// What `retry_event` found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retried {
-    /// It will be tried again.
-    Retrying,
-    /// It is neither dead nor retrying.
-    NotDead,
-    /// There is no such event.
-    Missing,
 }

@@ -56,6 +56,7 @@ statements! {
     STEPS: "SELECT seq, at, data FROM steps WHERE run = $1 AND generation = $2 ORDER BY seq";
     INSERT_STEP: "INSERT INTO steps (run, generation, seq, at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run, generation, seq) DO NOTHING";
     SAME_STEP: "SELECT 1 AS one FROM steps WHERE run = $1 AND generation = $2 AND seq = $3 AND data = $4";
+    /// The last that answered: another endpoint may, from one question to the next.
     NOTE_MODEL: "UPDATE runs SET model = $2, prompt_hash = $3 WHERE id = $1";
     INSERT_CALL: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, rule, reason, effect_key, result, at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
@@ -256,8 +257,8 @@ impl SqlStore {
                 }),
             };
         }
-        if step.seq == 0 {
-            tx.run(&NOTE_MODEL, args![&run.id, &step.model, &step.prompt_hash])
+        if let Some(model) = &step.model {
+            tx.run(&NOTE_MODEL, args![&run.id, model, &step.prompt_hash])
                 .await?;
         }
         if let Some(call) = &step.call {
@@ -281,6 +282,9 @@ impl SqlStore {
                 ],
             )
             .await?;
+        }
+        if let Some(spending) = &step.spending {
+            self.spend(&mut tx, run, spending).await?;
         }
         tx.commit().await
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::fetches::FetchRecord;
 use super::records::Channel;
+use super::spending::Decisions;
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::Superseded;
 
@@ -178,7 +179,7 @@ pub struct RunRecord {
     pub playbook: String,
     /// Where it is.
     pub status: String,
-    /// Why it was skipped or failed.
+    /// Why it was skipped or failed, or which budget kept the model from deciding on.
     pub reason: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
@@ -196,7 +197,7 @@ pub struct RunRecord {
     pub steps: Vec<Value>,
     /// Tokens and turns.
     pub usage: Value,
-    /// Money, where prices are known.
+    /// Money, in millionths of the currency's unit, where prices are known.
     pub cost: Option<Value>,
     /// When it was first claimed.
     pub started_at: Option<String>,
@@ -340,6 +341,8 @@ pub struct Census {
     pub runs: BTreeMap<String, u64>,
     /// Messages by status, those that are over left out.
     pub messages: BTreeMap<String, u64>,
+    /// What models did today, and which runs wait for one.
+    pub decisions: Decisions,
     /// Questions to Stripe that are not answered, by status.
     pub fetches: BTreeMap<String, u64>,
     /// Whether anything can still be done now: nothing claimed, due or waiting for its window.

@@ -14,6 +14,7 @@ use super::{
     Failure, FetchEnd, Finish, LedgerEntry, LedgerFilter, Listing, MessageFilter, MessageRecord,
     NewStep, ObjectFilter, ObjectRow, Observation, Observed, Page, Policy, Progress, Release,
     Resolution, Resolved, Retried, RunInput, RunRecord, SendOutcome, Store, ToolCallRecord,
+    UsedSoFar,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -33,6 +34,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("backfill", super::backfill::ALL),
     ("ledger", super::ledger::ALL),
     ("runs", super::runs::ALL),
+    ("spending", super::spending::ALL),
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
     ("caps", super::caps::ALL),
@@ -195,6 +197,9 @@ impl Store for SqlStore {
     }
     async fn journal(&self, run: &ClaimedRun, step: &NewStep) -> Result<(), StoreError> {
         self.commit_step(run, step).await
+    }
+    async fn used_so_far(&self, run: &ClaimedRun, currency: &str) -> Result<UsedSoFar, StoreError> {
+        self.read_used(run, currency).await
     }
     async fn renew_run(&self, run: &ClaimedRun, lease: Duration) -> Result<(), StoreError> {
         self.renew(run, lease).await

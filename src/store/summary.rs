@@ -44,6 +44,7 @@ impl SqlStore {
             dead: counted(self.db.rows(&DEAD, args![]).await?)?,
             runs: counted(self.db.rows(&RUNS, args![]).await?)?,
             messages: counted(self.db.rows(&MESSAGES, args![]).await?)?,
+            decisions: self.decisions().await?,
             fetches: self.open_questions().await?,
             idle: false,
         };

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::budget::StoreBudget;
 use super::journal::StoreJournal;
 use crate::agent::brief::{Brief, Settings, Subject};
+use crate::agent::budget::{Budget, Budgets};
 use crate::agent::journal::{Decided, Entry, JournalError};
 use crate::agent::model::Model;
 use crate::agent::prompts::{Prompts, PromptsError};
@@ -24,6 +26,8 @@ use crate::store::{Channel, ClaimedRun, Finish, NewEffect, RunInput, Store, Stor
 pub struct Deciding {
     /// The model, or the rules.
     pub model: Arc<dyn Model>,
+    /// What the model may cost.
+    pub budgets: Budgets,
     /// Playbooks and templates.
     pub prompts: Arc<Prompts>,
     /// What the configuration says.
@@ -137,7 +141,7 @@ impl Deciding {
                 run,
                 &Finish {
                     status: "done",
-                    reason: None,
+                    reason: decided.cut_short,
                     effects,
                     usage,
                     purpose,
@@ -175,6 +179,13 @@ impl Deciding {
             run,
             model: model.name(),
             prompt_hash: &self.prompts.hash,
+            budgets: &self.budgets,
+        };
+        let budget = StoreBudget {
+            store,
+            clock,
+            run,
+            budgets: &self.budgets,
         };
         let running = Run {
             playbook: self.prompts.playbook(&run.playbook)?,
@@ -182,6 +193,7 @@ impl Deciding {
             brief,
             owed: &owed,
             model,
+            budget: (!model.is_rules()).then_some(&budget as &dyn Budget),
             journal: &journal,
             deadline: Some(deadline),
             facts: self.facts.as_ref(),

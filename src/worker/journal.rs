@@ -2,7 +2,11 @@
 
 use async_trait::async_trait;
 
+use super::budget::{count, spending};
+use crate::agent::budget::Budgets;
 use crate::agent::journal::{Entry, Journal, JournalError};
+use crate::agent::model::Model as _;
+use crate::agent::rules::Rules;
 use crate::store::{ClaimedRun, NewStep, NewToolCall, Store};
 
 /// Commits steps under the run's fence.
@@ -11,6 +15,7 @@ pub(super) struct StoreJournal<'a> {
     pub(super) run: &'a ClaimedRun,
     pub(super) model: &'a str,
     pub(super) prompt_hash: &'a str,
+    pub(super) budgets: &'a Budgets,
 }
 
 #[async_trait]
@@ -35,17 +40,37 @@ impl Journal for StoreJournal<'_> {
                 result: judged.result.clone(),
             }),
         };
+        let spending = spending(entry, self.budgets);
         let step = NewStep {
             seq: i64::try_from(seq).unwrap_or(i64::MAX),
             data,
             prompt_hash: self.prompt_hash.to_owned(),
-            model: self.model.to_owned(),
+            model: self.decider(seq, entry),
             call,
+            spending,
         };
         self.store
             .journal(self.run, &step)
             .await
-            .map_err(|error| JournalError(Box::new(error)))
+            .map_err(|error| JournalError(Box::new(error)))?;
+        if let Some(spending) = &step.spending {
+            count(spending);
+        }
+        Ok(())
+    }
+}
+
+impl StoreJournal<'_> {
+    /// Who decided by this step. A reply says which of a model's endpoints gave it, and one that came from none of them
+    /// goes by the model's own name.
+    fn decider(&self, seq: usize, entry: &Entry) -> Option<String> {
+        match entry {
+            Entry::Reply { reply, .. } if reply.model.is_empty() => Some(self.model.to_owned()),
+            Entry::Reply { reply, .. } => Some(storable(&reply.model)),
+            // Nobody was asked at all: the first step is what the rules add.
+            Entry::Result(_) if seq == 0 => Some(Rules.name().to_owned()),
+            Entry::Result(_) => None,
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod references;
 mod resolve;
 mod schema;
 mod settling;
+mod spending;
 mod stops;
 mod telling;
 mod views;

@@ -32,9 +32,11 @@ pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) model: String,
     client: Client<Server>,
+    /// The same connections, for what the library has no words for.
+    http: reqwest::Client,
     profile: Profile,
     breaker: Mutex<Breaker>,
-    attempt_timeout: Duration,
+    pub(super) attempt_timeout: Duration,
 }
 
 impl Endpoint {
@@ -54,6 +56,7 @@ impl Endpoint {
         Ok(Self {
             name: endpoint.name.clone(),
             model: endpoint.model.clone(),
+            http: http.clone(),
             client: Client::build(http, Server::new(endpoint)?).with_http_service(service),
             profile: Profile::new(endpoint.profile),
             breaker: Mutex::default(),
@@ -69,6 +72,12 @@ impl Endpoint {
     /// How long it is being left alone.
     pub(super) fn rest_of_pause(&self, now: Timestamp) -> Duration {
         self.breaker().rest_of_pause(now)
+    }
+
+    /// A request for something beside completions, with the key.
+    pub(super) fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        let server = self.client.config();
+        self.http.get(server.url(path)).headers(server.headers())
     }
 
     /// Asks once; once more for each field that it turns out not to know.

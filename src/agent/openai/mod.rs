@@ -8,6 +8,7 @@ mod arguments;
 mod breaker;
 mod endpoint;
 mod error;
+mod probe;
 mod profile;
 mod reply;
 mod request;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, sleep};
 
 use self::endpoint::Endpoint;
 use self::error::{Failure, Then};
+pub use self::probe::{Found, Probed};
 use crate::agent::model::{Model, ModelError, Reply, Request};
 use crate::clock::Clock;
 use crate::config::ModelConfig;

@@ -134,6 +134,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         backfills,
         given_up,
         denied,
+        decisions,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -172,6 +173,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         }
     });
     findings.extend([
+        super::model::decides(config, decisions),
         waiting(
             "dead events",
             *dead,
