@@ -126,9 +126,13 @@ impl Budgets {
         &self.currency
     }
 
-    /// What a reply of a model cost; none where its price is not known. Rounded up to a whole millionth, so that a budget is
+    /// What a reply of a model cost; none where its price is not known. Without a token it cost nothing, whoever gave it: so
+    /// is the reply that stands for a refusal. Rounded up to a whole millionth, so that a budget is
     /// never found emptier than it is.
     pub fn cost(&self, model: &str, usage: &Usage) -> Option<Micros> {
+        if usage.input_tokens == 0 && usage.output_tokens == 0 {
+            return Some(Micros(0));
+        }
         let price = self.prices.of(model)?;
         let usage = usage.bounded();
         let cached = usage.cached_tokens.min(usage.input_tokens);

@@ -65,7 +65,10 @@ impl StoreJournal<'_> {
     /// goes by the model's own name.
     fn decider(&self, seq: usize, entry: &Entry) -> Option<String> {
         match entry {
-            Entry::Reply { reply, .. } if reply.model.is_empty() => Some(self.model.to_owned()),
+            // A refusal comes from nobody in particular, and whoever answered before stands.
+            Entry::Reply { reply, by_rules } if reply.model.is_empty() => {
+                (seq == 0 || *by_rules).then(|| self.model.to_owned())
+            }
             Entry::Reply { reply, .. } => Some(storable(&reply.model)),
             // Nobody was asked at all: the first step is what the rules add.
             Entry::Result(_) if seq == 0 => Some(Rules.name().to_owned()),

@@ -67,6 +67,7 @@ fn cached_tokens_are_part_of_what_is_read_and_reasoning_of_what_is_written() {
     assert_eq!(cost("small", usage(1000, 5000, 0, 0)), Some(100));
     assert_eq!(cost("small", usage(0, 0, 0, 0)), Some(0));
     assert_eq!(cost("other", usage(1000, 0, 0, 0)), None);
+    assert_eq!(cost("", usage(0, 0, 0, 0)), Some(0));
 }
 
 #[test]

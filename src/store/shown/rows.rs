@@ -94,9 +94,10 @@ fn usage(row: &Row) -> Result<Value, StoreError> {
     }))
 }
 
-/// What a run cost so far; null where a price was not known, and never a part of it.
+/// What a run cost so far; null where a price was not known, and never a part of it; null also where nothing was used.
 fn cost(row: &Row) -> Result<Option<Value>, StoreError> {
-    if row.int("replies")? == 0 || row.int("unpriced")? > 0 {
+    let tokens = row.int("input_tokens")? + row.int("output_tokens")?;
+    if tokens == 0 || row.int("unpriced")? > 0 {
         return Ok(None);
     }
     Ok(Some(json!({

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use billhook::agent::model::{Model, ModelError, Reply, Request, Usage};
+use billhook::agent::scripted::Scripted;
 use billhook::clock::Clock as _;
 use billhook::store::{EventRecord, Page, Store as _};
 use serde_json::json;
@@ -121,6 +122,32 @@ async fn a_run_that_used_up_its_budget_keeps_what_it_has_and_the_rules_add_the_r
             json!({ "micros": 2000 * turns, "currency": "usd", "estimated": true })
         );
     }
+}
+
+/// A refusal costs nothing, and leaves what the replies before it cost.
+#[tokio::test]
+async fn a_model_that_refuses_at_last_cost_what_it_cost_until_then() {
+    let model = Scripted::answering(|_, before| match before {
+        0 => Ok(Reply {
+            usage: Usage {
+                input_tokens: 900,
+                output_tokens: 100,
+                ..Usage::default()
+            },
+            model: "costly-1".to_owned(),
+            ..reply([kind_mail()])
+        }),
+        _ => Err(ModelError::Rejected {
+            reason: "answered 400".to_owned(),
+        }),
+    });
+    let app = start(Arc::new(model), &PRICES).await;
+    app.deliver(&lead("payment_failed")).await;
+    app.settle().await;
+    let run = shown(&app).await.run.unwrap();
+    let cost = json!({ "micros": 2000, "currency": "usd", "estimated": false });
+    assert_eq!((run.status.as_str(), run.cost), ("done", Some(cost)));
+    assert_eq!(run.model.as_deref(), Some("costly-1"));
 }
 
 #[tokio::test]
