@@ -28,6 +28,7 @@ use self::stripe::endpoints;
 pub use self::ways::shape;
 use self::ways::ways;
 use crate::agent::brief::Settings;
+use crate::agent::budget::Budgets;
 use crate::agent::model::Model;
 use crate::agent::openai::OpenAi;
 use crate::agent::prompts::Prompts;
@@ -135,6 +136,7 @@ impl App {
         let (inbox, task) = Inbox::new(store.clone(), inbox_limits(config), hints.doorbell.clone());
         let inbox = inbox.remembering(hints.recent.clone());
         let from = config.email.from.to_string();
+        let budgets = (!model.is_rules()).then(|| Budgets::new(&config.model));
         let deciding = deciding(config, model, &store, ways::missing(&ways))?;
         let retry = RetryPolicy {
             attempts: config.retry.attempts,
@@ -203,6 +205,7 @@ impl App {
             },
             admin_token: admin_token.clone(),
             access: config.access,
+            budgets,
             metrics: Some(crate::telemetry::metrics()?),
             listens_on_loopback: config.server.listen.ip().is_loopback(),
         };
@@ -338,6 +341,7 @@ fn deciding(
         Prompts::checked(config.prompts.folder.as_deref()).context("the prompts cannot be used")?;
     Ok(Deciding {
         model,
+        budgets: Budgets::new(&config.model),
         prompts: Arc::new(prompts),
         settings: settings(config)?,
         facts: Arc::new(StoreFacts::new(store.clone())),

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+/// The length of a day, in microseconds.
+const DAY: i64 = 86_400_000_000;
+
 impl Timestamp {
     /// The start of a whole second, as Stripe writes times.
     pub fn from_seconds(seconds: i64) -> Self {
@@ -23,6 +26,17 @@ impl Timestamp {
     /// Whole seconds since 1970, rounded down.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+
+    /// Whole days since 1970: those of UTC, everywhere.
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(DAY)
+    }
+
+    /// When its day ends.
+    #[must_use]
+    pub fn midnight(self) -> Self {
+        Self(self.day().saturating_add(1).saturating_mul(DAY))
     }
 
     /// This moment moved forward by `duration`; never wraps.

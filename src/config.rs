@@ -12,6 +12,7 @@ mod layers;
 mod model;
 mod sections;
 mod span;
+mod spending;
 mod stripe;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use sections::{
     RetryConfig, SalesConfig, ServerConfig, TelemetryConfig, WinbackConfig, WorkerConfig,
 };
 pub use span::{Span, SpanError};
+pub use spending::{BudgetsConfig, Micros, Price, Prices};
 pub use stripe::{EndpointConfig, StripeConfig};
 pub use values::ServiceUrl;
 

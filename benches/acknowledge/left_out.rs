@@ -11,7 +11,7 @@ use billhook::store::{
     Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
     LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
     Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, Suppression, ToolCallRecord, Verdict,
+    RunRecord, SendOutcome, Store, StoreError, Suppression, ToolCallRecord, UsedSoFar, Verdict,
 };
 
 /// Answers at once to what the way of a delivery asks, and to nothing else.
@@ -98,6 +98,10 @@ impl Store for NoDatabase {
     }
 
     async fn journal(&self, _: &ClaimedRun, _: &NewStep) -> Result<(), StoreError> {
+        Err(StoreError::Contended)
+    }
+
+    async fn used_so_far(&self, _: &ClaimedRun, _: &str) -> Result<UsedSoFar, StoreError> {
         Err(StoreError::Contended)
     }
 

@@ -157,6 +157,7 @@ async fn left_out() -> anyhow::Result<Serving> {
         },
         admin_token: String::new().into(),
         access: config.access,
+        budgets: None,
         metrics: None,
         listens_on_loopback: true,
     });

@@ -213,7 +213,9 @@ async fn write(
             seq: i64::try_from(seq)?,
             data: json!({ "step": "reply", "reply": { "content": "x".repeat(300), "calls": [words()] } }),
             prompt_hash: "b".repeat(64),
-            model: "bench".to_owned(),
+            model: Some("bench".to_owned()),
+            tools_hash: "bench".to_owned(),
+            spending: None,
             call,
         };
         let start = Instant::now();

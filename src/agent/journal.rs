@@ -62,6 +62,8 @@ pub struct Decided {
     pub usage: Usage,
     /// How often the model was asked.
     pub turns: usize,
+    /// The budget that kept the model from being asked on.
+    pub cut_short: Option<String>,
 }
 
 pub(super) fn proposed(entries: &[Entry]) -> impl Iterator<Item = (&String, &Proposal)> {
@@ -102,5 +104,6 @@ pub fn decided(entries: &[Entry]) -> Decided {
         by_model,
         usage,
         turns,
+        cut_short: None,
     }
 }

@@ -4,6 +4,7 @@
 //! somebody else checks, commits and sends.
 
 pub mod brief;
+pub mod budget;
 pub mod conversation;
 pub mod journal;
 pub mod model;

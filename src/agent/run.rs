@@ -14,6 +14,7 @@ use billhook_tools::{Facts, Proposal, find};
 use self::answer::corrections;
 use self::arguments::MOST_ARGUMENT_BYTES;
 use crate::agent::brief::Brief;
+use crate::agent::budget::{Budget, spent};
 use crate::agent::conversation::{self, Opening, is_speechless};
 use crate::agent::journal::{Decided, Entry, Journal, decided};
 use crate::agent::model::{Call, Model, ModelError, Reply, Request};
@@ -57,6 +58,8 @@ pub struct Run<'a> {
     pub owed: &'a [OwedCall],
     /// Who decides.
     pub model: &'a dyn Model,
+    /// Where it asks whether the model may be asked; none where it costs nothing.
+    pub budget: Option<&'a dyn Budget>,
     /// Where steps go.
     pub journal: &'a dyn Journal,
     /// When nobody waits for the run any more.
@@ -70,9 +73,14 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Runs from `entries`, which a crashed predecessor may have left, to the end.
     pub async fn decide(&self, mut entries: Vec<Entry>) -> Result<Decided, RunError> {
+        let mut cut_short = None;
         loop {
             self.answer(&mut entries).await?;
             if self.is_over(&entries) {
+                break;
+            }
+            cut_short = spent(self.budget).await?;
+            if cut_short.is_some() {
                 break;
             }
             let reply = match self.model.reply(&self.request(&entries)).await {
@@ -113,7 +121,10 @@ impl Run<'_> {
         }
         match self.broken_duty(&entries) {
             Some(reason) => Err(RunError::Retry(reason.into())),
-            None => Ok(decided(&entries)),
+            None => Ok(Decided {
+                cut_short,
+                ..decided(&entries)
+            }),
         }
     }
 

@@ -7,6 +7,7 @@
 mod database;
 mod finding;
 mod machine;
+mod model;
 mod services;
 mod settings;
 mod whose;
@@ -28,11 +29,16 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .no_proxy()
         .timeout(LIMIT / 2)
         .build()?;
-    let (database, mail, application, redis, stripe, traces, listen) = tokio::join!(
+    let (database, model, mail, application, redis, stripe, traces, listen) = tokio::join!(
         limited(
             "database",
             LIMIT,
             database::look(&config, around.clock.clone())
+        ),
+        limited(
+            "model endpoint",
+            LIMIT,
+            model::endpoints(&config, around.clock.clone(), LIMIT * 9 / 10)
         ),
         limited(
             "mail",
@@ -61,6 +67,7 @@ pub(super) async fn run(around: &Surroundings, output: &mut Output) -> anyhow::R
         .into_iter()
         .chain(database)
         .chain([machine::disk(&config)])
+        .chain(model)
         .chain(mail)
         .chain(application)
         .chain(redis)

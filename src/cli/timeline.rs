@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::outbox::{recipient, why};
 use super::output::{Output, clean};
 use crate::clock::Timestamp;
+use crate::config::Micros;
 use crate::store::{EventRecord, FetchRecord, MessageRecord, RunRecord, ToolCallRecord};
 use crate::stripe::text::clip;
 
@@ -207,6 +208,9 @@ fn follow_up(event: &EventRecord, run: &RunRecord, output: &mut Output) -> anyho
             short_hash(run.tools_hash.as_deref()),
         ))?;
     }
+    if let Some(used) = used(run) {
+        output.line(format!("  {used}"))?;
+    }
     if let (Some(started), Some(ended)) = (&run.started_at, &run.ended_at) {
         output.line(format!(
             "  {} to {}, {} steps",
@@ -234,6 +238,31 @@ fn follow_up(event: &EventRecord, run: &RunRecord, output: &mut Output) -> anyho
         output.line("  nothing was owed and nothing was asked for")?;
     }
     Ok(())
+}
+
+/// What a run used of a model, where one answered.
+fn used(run: &RunRecord) -> Option<String> {
+    let tokens = run.usage.get("tokens")?;
+    let count = |field: &str| tokens.get(field).and_then(Value::as_u64).unwrap_or(0);
+    let (read, written) = (count("input_tokens"), count("output_tokens"));
+    if read + written == 0 {
+        return None;
+    }
+    let about = if tokens.get("estimated").and_then(Value::as_bool) == Some(true) {
+        "about "
+    } else {
+        ""
+    };
+    let cost = run.cost.as_ref().and_then(|cost| {
+        let micros = Micros(cost.get("micros")?.as_i64()?);
+        Some(format!("{about}{micros} {}", plain(cost.get("currency")?)))
+    });
+    Some(format!(
+        "used {about}{read} tokens read ({} cached) and {written} written ({} on reasoning), cost {}",
+        count("cached_tokens"),
+        count("reasoning_tokens"),
+        cost.as_deref().unwrap_or("unknown: a price is missing"),
+    ))
 }
 
 /// Whether a mail was refused for want of an address.

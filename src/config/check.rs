@@ -19,6 +19,7 @@ impl Config {
         self.check_stripe()?;
         self.check_app()?;
         self.check_model()?;
+        self.check_spending()?;
         self.check_amounts_of_work()?;
         for (currency, exponent) in &self.money.exponents {
             if *exponent > 3 {
@@ -155,6 +156,33 @@ impl Config {
                 &format!("there is no [model.endpoints.{name}]"),
             ),
             None => Ok(()),
+        }
+    }
+
+    fn check_spending(&self) -> Result<(), Refusal> {
+        let model = &self.model;
+        let currency = model.currency.as_bytes();
+        if currency.len() != 3 || !currency.iter().all(u8::is_ascii_lowercase) {
+            return refuse("model.currency", "write a currency's three letters");
+        }
+        // What is not counted cannot be bounded, and would seem to cost nothing.
+        let Some(key) = model.budgets.in_money().next() else {
+            return Ok(());
+        };
+        let endpoints = model.endpoints();
+        match endpoints
+            .iter()
+            .find(|one| model.prices.of(&one.model).is_none())
+        {
+            None => Ok(()),
+            Some(endpoint) => refuse(
+                key,
+                &format!(
+                    "nobody knows what the model `{0}` costs: write [model.prices.\"{0}\"] with `input` and `output` per \
+                     million tokens, or leave the budget empty",
+                    endpoint.model
+                ),
+            ),
         }
     }
 

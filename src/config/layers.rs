@@ -1,13 +1,16 @@
 //! Defaults, file and environment, laid over each other key by key.
 //!
-//! Owns which keys exist (those of the default file, and names chosen by the user under four of its tables) and where
+//! Owns which keys exist (those of the default file, and names chosen by the user under five of its tables) and where
 //! each value came from, so that an error can name its key and its place. It never repeats a value: it may be a secret.
+
+mod kinds;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use config::{File, FileFormat, Map, Source, Value, ValueKind};
 
+use self::kinds::{Kind, amount, as_kind};
 use super::ConfigError;
 use super::values::{CAPTURE_CONTENT, as_switch};
 
@@ -39,15 +42,6 @@ pub(super) const WELL_KNOWN: [(&str, &str); 21] = [
     CAPTURE_CONTENT,
 ];
 
-/// What kind of value a key takes: the kind of its default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Flag,
-    Number,
-    List,
-}
-
 #[derive(Debug, Clone)]
 struct Leaf {
     value: ValueKind,
@@ -75,6 +69,11 @@ impl Layers {
                 // An empty table, into which users put names of their own.
                 ValueKind::Table(_) => None,
                 _ => Some(Kind::Number),
+            };
+            let is_amount = key.starts_with("model.budgets.");
+            let (kind, value) = match kind {
+                Some(_) if is_amount => (Some(Kind::Amount), amount(value)),
+                kind => (kind, value),
             };
             if let Some(kind) = kind {
                 known.insert(key.clone(), kind);
@@ -146,7 +145,8 @@ impl Layers {
         let neighbours = match key.rsplit_once('.') {
             Some((table, _))
                 if table.starts_with("stripe.endpoints.")
-                    || table.starts_with("model.endpoints.") =>
+                    || table.starts_with("model.endpoints.")
+                    || table.starts_with(PRICES) =>
             {
                 format!("{table}.")
             }
@@ -167,7 +167,7 @@ impl Layers {
     pub(super) fn tree(&self) -> Value {
         let mut root = Map::new();
         for (key, leaf) in &self.leaves {
-            let segments: Vec<&str> = key.split('.').collect();
+            let segments = segments(key);
             plant(&mut root, &segments, &leaf.value);
         }
         Value::new(None, root)
@@ -204,7 +204,7 @@ impl Layers {
         if let Some(kind) = self.known.get(key) {
             return Some(*kind);
         }
-        match key.split('.').collect::<Vec<_>>().as_slice() {
+        match segments(key).as_slice() {
             ["stripe", "endpoints", name, field] if is_endpoint_name(name) => match *field {
                 "secrets" => Some(Kind::List),
                 "account" => Some(Kind::Text),
@@ -219,6 +219,12 @@ impl Layers {
                 "max_tokens" => Some(Kind::Number),
                 _ => None,
             },
+            [
+                "model",
+                "prices",
+                model,
+                "input" | "cached_input" | "output",
+            ] => (!model.is_empty()).then_some(Kind::Amount),
             ["sales", "high_value", code] | ["money", "exponents", code] if is_currency(code) => {
                 Some(Kind::Number)
             }
@@ -231,7 +237,7 @@ impl Layers {
         self.known.keys().any(|known| known.starts_with(&within))
             || matches!(
                 key,
-                "stripe.endpoints" | "model.endpoints" | "money.exponents"
+                "stripe.endpoints" | "model.endpoints" | "model.prices" | "money.exponents"
             )
     }
 
@@ -246,6 +252,9 @@ impl Layers {
             return "an endpoint is [model.endpoints.NAME] with `base_url`, `api_key`, `name` and the keys of \
                     `model.profile`, its name made of a-z, 0-9, _ and -"
                 .to_owned();
+        }
+        if key.starts_with(PRICES) {
+            return "a price is [model.prices.\"MODEL\"] with `input`, `cached_input` and `output`, per million tokens".to_owned();
         }
         if key.starts_with("money.exponents") || key.starts_with("sales.high_value.") {
             return "write a currency's three letters".to_owned();
@@ -290,61 +299,29 @@ fn is_currency(code: &str) -> bool {
     code.len() == 3 && code.bytes().all(|b| b.is_ascii_lowercase())
 }
 
-/// Currency codes are written in either case and stand in lower case, as Stripe writes them.
+/// Before the name of a model, which may have points in it.
+const PRICES: &str = "model.prices.";
+
+/// The parts of a key: what stands between its points, and the name of a model as a whole.
+fn segments(key: &str) -> Vec<&str> {
+    let model = key.strip_prefix(PRICES);
+    match model.and_then(|model| model.rsplit_once('.')) {
+        Some((model, field)) => vec!["model", "prices", model, field],
+        None => key.split('.').collect(),
+    }
+}
+
+/// Currency codes are written in either case and stand in lower case, as Stripe writes them; so do names of models here,
+/// because the environment has no case.
 fn normalized(key: &str) -> String {
-    if key.starts_with("sales.high_value.") || key.starts_with("money.exponents.") {
+    if key.starts_with("sales.high_value.")
+        || key.starts_with("money.exponents.")
+        || key.starts_with(PRICES)
+    {
         key.to_ascii_lowercase()
     } else {
         key.to_owned()
     }
-}
-
-/// Brings a value to the kind of its key; in the environment everything is a text.
-fn as_kind(kind: Kind, value: ValueKind) -> Result<ValueKind, String> {
-    match (kind, value) {
-        (Kind::Text, value @ ValueKind::String(_))
-        | (Kind::Flag, value @ ValueKind::Boolean(_))
-        | (Kind::Number, value @ (ValueKind::I64(_) | ValueKind::U64(_))) => Ok(value),
-        (Kind::Flag, ValueKind::String(text)) => match text.as_str() {
-            "true" => Ok(true.into()),
-            "false" => Ok(false.into()),
-            _ => Err("write true or false".to_owned()),
-        },
-        (Kind::Number, ValueKind::String(text)) => text
-            .parse::<i64>()
-            .map(Into::into)
-            .map_err(|_invalid| "write a whole number".to_owned()),
-        (Kind::List, ValueKind::String(text)) if text.trim().is_empty() => {
-            Ok(ValueKind::Array(Vec::new()))
-        }
-        (Kind::List, ValueKind::String(text)) => list(text.split(',').map(Some)),
-        (Kind::List, ValueKind::Array(items)) => list(items.iter().map(|item| match &item.kind {
-            ValueKind::String(text) => Some(text.as_str()),
-            _ => None,
-        })),
-        (Kind::Text, _) => Err("write a text in quotes".to_owned()),
-        (Kind::Flag, _) => Err("write true or false".to_owned()),
-        (Kind::Number, _) => Err("write a whole number".to_owned()),
-        (Kind::List, _) => Err("write a list of texts".to_owned()),
-    }
-}
-
-/// Secrets, hosts and accounts: none is empty, none holds a space. A secret that was pasted with a line break in it
-/// would otherwise only show as signatures that never match.
-fn list<'a>(items: impl Iterator<Item = Option<&'a str>>) -> Result<ValueKind, String> {
-    let mut values = Vec::new();
-    for (index, item) in items.enumerate() {
-        let number = index + 1;
-        match item.map(str::trim) {
-            None => return Err(format!("entry {number} is no text")),
-            Some("") => return Err(format!("entry {number} is empty")),
-            Some(text) if text.chars().any(char::is_whitespace) => {
-                return Err(format!("entry {number} contains a space or a line break"));
-            }
-            Some(text) => values.push(Value::new(None, text)),
-        }
-    }
-    Ok(ValueKind::Array(values))
 }
 
 fn leaves_of_toml(text: &str, place: &str) -> Result<Vec<(String, ValueKind)>, ConfigError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::spending::{BudgetsConfig, Prices};
 use super::values::{self, ServiceUrl};
 
 /// The name of the endpoint that section `model` itself describes.
@@ -34,6 +35,12 @@ pub struct ModelConfig {
     pub run_timeout: Duration,
     /// Whether the model may read what a customer wrote about leaving.
     pub cancellation_comment: bool,
+    /// The currency of prices and of budgets in money.
+    pub currency: String,
+    /// What is known of what models cost.
+    pub prices: Prices,
+    /// What they may cost.
+    pub budgets: BudgetsConfig,
     /// What the servers take, where an endpoint does not say otherwise.
     pub profile: ModelProfile,
     /// The endpoints that are asked in turn when the first does not answer.

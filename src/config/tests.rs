@@ -1,6 +1,7 @@
 //! The default file, the structs and the variables name the same keys, and nothing leaks.
 
 mod refusals;
+mod spending;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,6 +48,20 @@ fn the_default_file_loads_and_holds_the_promised_defaults() {
     assert_eq!(config.database.url.expose(), "sqlite://billhook.db");
     assert!(config.database.migrate);
     assert!(!config.model.is_configured());
+    assert_eq!(config.model.currency, "usd");
+    assert_eq!(
+        config.model.budgets,
+        BudgetsConfig {
+            calls_per_run: Some(48),
+            tokens_per_run: Some(150_000),
+            cost_per_run: None,
+            replies_per_customer_per_day: Some(60),
+            tokens_per_customer_per_day: Some(500_000),
+            cost_per_customer_per_day: None,
+            tokens_per_day: Some(100_000_000),
+            cost_per_day: None,
+        }
+    );
     assert!(config.email.smtp_url.is_none());
     assert_eq!(config.email.folder, Path::new("mail"));
     assert_eq!(config.follow_up.settle, Duration::from_secs(10));

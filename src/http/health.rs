@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
 use super::App;
+use super::decides;
 use super::problem::Problem;
 use crate::inbox::InboxError;
 use crate::store::{Census, StoreError};
@@ -108,6 +109,10 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         .await
     {
         text.push_str(&gauges(&census));
+        text.push_str(&decides::gauges(
+            &census.decisions,
+            app.state.budgets.as_ref(),
+        ));
     }
     ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text)
 }

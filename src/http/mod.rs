@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod counted;
+pub mod decides;
 mod envelope;
 mod failures;
 mod health;
@@ -35,6 +36,7 @@ use tower_http::timeout::TimeoutLayer;
 use self::counted::Counted;
 use self::failures::FailedVerifications;
 use self::quiet::Quiet;
+use crate::agent::budget::Budgets;
 use crate::clock::Clock;
 use crate::config::AccessConfig;
 use crate::hints::Hints;
@@ -90,6 +92,8 @@ pub struct HttpState {
     pub admin_token: SecretString,
     /// Who has access, where it is a matter of policy.
     pub access: AccessConfig,
+    /// The budgets of the model; none where the rules decide.
+    pub budgets: Option<Budgets>,
     /// Renders the process's metrics; none where none are recorded.
     pub metrics: Option<PrometheusHandle>,
     /// The listener's address is a loopback address: then a browser is refused that was sent here under another name.

@@ -370,6 +370,10 @@ impl Store for FakeStore {
         Err(StoreError::Contended)
     }
 
+    async fn used_so_far(&self, _: &ClaimedRun, _: &str) -> Result<UsedSoFar, StoreError> {
+        Err(StoreError::Contended)
+    }
+
     async fn renew_run(&self, _: &ClaimedRun, _: Duration) -> Result<(), StoreError> {
         Err(StoreError::Contended)
     }

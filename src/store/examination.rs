@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::backfill::BackfillRecord;
 use super::database::{Arg, Sql, args, statements};
 use super::error::StoreError;
+use super::spending::Decisions;
 use super::sql_store::SqlStore;
 use crate::clock::Timestamp;
 
@@ -70,6 +71,8 @@ pub struct Examination {
     pub untold: u64,
     /// How far the events of every account are complete.
     pub backfills: Vec<BackfillRecord>,
+    /// What models did today, and which follow-ups wait for one.
+    pub decisions: Decisions,
     /// Questions to Stripe that nobody asks any more.
     pub given_up: u64,
     /// What the key lacks that some question needs.
@@ -125,6 +128,7 @@ impl SqlStore {
             unsent_notices,
             untold,
             backfills: self.list_backfills().await?,
+            decisions: self.decisions().await?,
             given_up: self.open_questions().await?.remove("given_up").unwrap_or(0),
             denied: self.denials().await?,
             held: self.count_held(Timestamp(i64::MAX)).await?,

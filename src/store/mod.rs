@@ -2,7 +2,7 @@
 //!
 //! Callers see [`Store`] and the records in `records.rs`, never a connection or a table. No verb holds a transaction
 //! while anything outside of the database happens. A new verb is a method here, its statements and its code in the file
-//! of its stage (`inbox`, `apply`, `observe`, `backfill`, `runs`, `finish`, `approvals`, `outbox`, `read`, `lists`), a case in `tests/it/store.rs`, which runs on
+//! of its stage (`inbox`, `apply`, `observe`, `backfill`, `runs`, `spending`, `finish`, `approvals`, `outbox`, `read`, `lists`), a case in `tests/it/store.rs`, which runs on
 //! both databases, and a story in `tests/it/faults`, where every call of it fails once.
 
 mod apply;
@@ -28,6 +28,7 @@ mod records;
 mod rerun;
 mod runs;
 mod shown;
+mod spending;
 mod sql_store;
 mod standing;
 mod summary;
@@ -52,6 +53,7 @@ pub use observe::{Observation, Observed};
 pub use records::*;
 pub use rerun::PastRun;
 pub use shown::*;
+pub use spending::{Decisions, NewSpending, Used, UsedSoFar, Waiting};
 pub use sql_store::SqlStore;
 pub use suppressions::Suppression;
 pub use telling::{About, TOLD};
@@ -158,6 +160,8 @@ pub trait Store: Send + Sync {
     async fn load_run(&self, run: &ClaimedRun) -> Result<RunInput, StoreError>;
     /// Commits one step of a run before anything acts on it.
     async fn journal(&self, run: &ClaimedRun, step: &NewStep) -> Result<(), StoreError>;
+    /// What a run, its lane today and everybody today used of models so far; as money what is of one currency.
+    async fn used_so_far(&self, run: &ClaimedRun, currency: &str) -> Result<UsedSoFar, StoreError>;
     /// Keeps a lane for another lease.
     async fn renew_run(&self, run: &ClaimedRun, lease: Duration) -> Result<(), StoreError>;
     /// Ends a run: its effects, messages and schedules in one transaction.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::apply::rows::{SNAPSHOTS, snapshots};
 use super::database::{Row, args, statements};
 use super::error::StoreError;
-use super::shown::rows::{event, json as shown, message, run, tool_call};
+use super::shown::rows::{event, message, parsed as shown, run, tool_call};
 use super::shown::{EventRecord, MessageRecord, ObjectRow, RunRecord, ToolCallRecord};
 use super::sql_store::SqlStore;
 use super::waits::Moment;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::approvals::Awaited;
 pub use super::channel::Channel;
+use super::spending::NewSpending;
 use super::telling::About;
 use crate::clock::Timestamp;
 use crate::guardrails::occurrence::Occurrence;
@@ -132,10 +133,13 @@ pub struct NewStep {
     pub prompt_hash: String,
     /// Hash of the tools on offer.
     pub tools_hash: String,
-    /// The model in use.
-    pub model: String,
+    /// Who decided by it: the model by its name at the endpoint that answered, or `rules`. None for what was answered to a
+    /// call.
+    pub model: Option<String>,
     /// The tool call, for a step that is one.
     pub call: Option<NewToolCall>,
+    /// What it used, for a model's reply.
+    pub spending: Option<NewSpending>,
 }
 
 /// The steps of a model that is only watched are numbered from here, so that they stand beside those of whoever acts. No
@@ -168,7 +172,7 @@ pub struct NewToolCall {
 pub struct Finish {
     /// `done`, or `skipped` when its precondition is gone.
     pub status: &'static str,
-    /// Why, for a run that was skipped.
+    /// Why, for a run that was skipped or whose model was not asked to the end.
     pub reason: Option<String>,
     /// What should take effect, in order.
     pub effects: Vec<NewEffect>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::database::{Transaction, args, statements};
 use super::error::StoreError;
 use super::inbox::WAKE_LANE;
-use super::records::{ClaimedRun, NewStep, Release, RunInput, SHADOW_FROM, Step};
+use super::records::{ClaimedRun, NewStep, Release, RunInput, Step};
 use super::shown::ObjectRow;
 use super::sql_store::SqlStore;
 use crate::clock::{Timestamp, micros};
@@ -56,6 +56,7 @@ statements! {
     STEPS: "SELECT seq, at, data FROM steps WHERE run = $1 AND generation = $2 ORDER BY seq";
     INSERT_STEP: "INSERT INTO steps (run, generation, seq, at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run, generation, seq) DO NOTHING";
     SAME_STEP: "SELECT 1 AS one FROM steps WHERE run = $1 AND generation = $2 AND seq = $3 AND data = $4";
+    /// The last that answered: another endpoint may, from one question to the next.
     NOTE_MODEL: "UPDATE runs SET model = $2, prompt_hash = $3, tools_hash = $4 WHERE id = $1";
     INSERT_CALL: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, rule, reason, effect_key, result, at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
@@ -258,8 +259,8 @@ impl SqlStore {
                 }),
             };
         }
-        if step.seq == 0 || step.seq == SHADOW_FROM {
-            let with = args![&run.id, &step.model, &step.prompt_hash, &step.tools_hash];
+        if let Some(model) = &step.model {
+            let with = args![&run.id, model, &step.prompt_hash, &step.tools_hash];
             tx.run(&NOTE_MODEL, with).await?;
         }
         if let Some(call) = &step.call {
@@ -283,6 +284,9 @@ impl SqlStore {
                 ],
             )
             .await?;
+        }
+        if let Some(spending) = &step.spending {
+            self.spend(&mut tx, run, spending).await?;
         }
         tx.commit().await
     }

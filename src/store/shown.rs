@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::channel::Channel;
 use super::fetches::FetchRecord;
+use super::spending::Decisions;
 use super::verdicts::ApprovalRecord;
 use crate::clock::Timestamp;
 use crate::guardrails::mandatory::snapshot::Superseded;
@@ -181,7 +182,7 @@ pub struct RunRecord {
     pub playbook: String,
     /// Where it is.
     pub status: String,
-    /// Why it was skipped or failed.
+    /// Why it was skipped or failed, or which budget kept the model from deciding on.
     pub reason: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
@@ -201,7 +202,7 @@ pub struct RunRecord {
     pub steps: Vec<Value>,
     /// Tokens and turns.
     pub usage: Value,
-    /// Money, where prices are known.
+    /// Money, in millionths of the currency's unit, where prices are known.
     pub cost: Option<Value>,
     /// When it was first claimed.
     pub started_at: Option<String>,
@@ -347,6 +348,8 @@ pub struct Census {
     pub runs: BTreeMap<String, u64>,
     /// Messages by status, those that are over left out.
     pub messages: BTreeMap<String, u64>,
+    /// What models did today, and which runs wait for one.
+    pub decisions: Decisions,
     /// Questions to Stripe that are not answered, by status.
     pub fetches: BTreeMap<String, u64>,
     /// What waits for a person's word.

@@ -14,7 +14,7 @@ use super::{
     Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
     LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
     Observation, Observed, Page, Policy, Progress, Release, Resolution, Resolved, Retried,
-    RunInput, RunRecord, SendOutcome, Store, Suppression, ToolCallRecord, Verdict,
+    RunInput, RunRecord, SendOutcome, Store, Suppression, ToolCallRecord, UsedSoFar, Verdict,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdSource;
@@ -35,6 +35,7 @@ const STATEMENTS: &[(&str, Statements)] = &[
     ("ledger", super::ledger::ALL),
     ("runs", super::runs::ALL),
     ("rerun", super::rerun::ALL),
+    ("spending", super::spending::ALL),
     ("finish", super::finish::ALL),
     ("outbox", super::outbox::ALL),
     ("approvals", super::approvals::ALL),
@@ -200,6 +201,9 @@ impl Store for SqlStore {
     }
     async fn journal(&self, run: &ClaimedRun, step: &NewStep) -> Result<(), StoreError> {
         self.commit_step(run, step).await
+    }
+    async fn used_so_far(&self, run: &ClaimedRun, currency: &str) -> Result<UsedSoFar, StoreError> {
+        self.read_used(run, currency).await
     }
     async fn renew_run(&self, run: &ClaimedRun, lease: Duration) -> Result<(), StoreError> {
         self.renew(run, lease).await

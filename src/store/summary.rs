@@ -45,6 +45,7 @@ impl SqlStore {
             dead: counted(self.db.rows(&DEAD, args![]).await?)?,
             runs: counted(self.db.rows(&RUNS, args![]).await?)?,
             messages: counted(self.db.rows(&MESSAGES, args![]).await?)?,
+            decisions: self.decisions().await?,
             fetches: self.open_questions().await?,
             approvals_held: self.count_held(Timestamp(i64::MAX)).await?,
             idle: false,

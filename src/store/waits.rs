@@ -133,7 +133,14 @@ impl SqlStore {
         let at = second(due);
         if due > moment.now {
             let later = if status == "deferred" {
-                let rules = second(row.time("decide_by")?);
+                let decide_by = row.time("decide_by")?;
+                let rules = second(decide_by);
+                if due >= decide_by {
+                    return Ok(Some(format!(
+                        "{}; the rules decide at {rules}",
+                        told.trim_end_matches("; it ")
+                    )));
+                }
                 format!("is asked again at {at}, and from {rules} on the rules decide")
             } else if !told.is_empty() {
                 format!("is tried again at {at}")

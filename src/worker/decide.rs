@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::budget::StoreBudget;
 use super::journal::{StoreJournal, Voice};
 use crate::agent::brief::{Brief, Settings, Subject};
+use crate::agent::budget::{Budget, Budgets};
 use crate::agent::conversation::boundary;
 use crate::agent::journal::{Decided, Entry, JournalError};
 use crate::agent::model::{Model, Usage};
@@ -33,6 +35,8 @@ use crate::telemetry::spans::{Agent, agent};
 pub struct Deciding {
     /// The model, or the rules.
     pub model: Arc<dyn Model>,
+    /// What the model may cost.
+    pub budgets: Budgets,
     /// Playbooks and templates.
     pub prompts: Arc<Prompts>,
     /// What the configuration says.
@@ -146,7 +150,7 @@ impl Deciding {
             purpose,
         };
         let brief = self.brief(whose, &input);
-        let (effects, usage) = self
+        let asked = self
             .ask(store, clock, (run, deadline), &input, (&brief, purpose))
             .await?;
         store
@@ -154,9 +158,9 @@ impl Deciding {
                 run,
                 &Finish {
                     status: "done",
-                    reason: None,
-                    effects,
-                    usage,
+                    reason: asked.cut_short,
+                    effects: asked.effects,
+                    usage: asked.usage,
                     purpose,
                 },
             )
@@ -172,7 +176,7 @@ impl Deciding {
         (run, deadline): (&ClaimedRun, Instant),
         input: &RunInput,
         (brief, purpose): (&Brief, Purpose),
-    ) -> Result<(Vec<NewEffect>, Value), Undecided> {
+    ) -> Result<Asked, Undecided> {
         let told = self.told(&run.playbook, brief)?;
         // After this moment nobody waits for a model any more.
         let asks = !self.model.is_rules() && clock.now() < run.decide_by;
@@ -203,6 +207,13 @@ impl Deciding {
             } else {
                 Voice::Acts
             },
+            budgets: &self.budgets,
+        };
+        let budget = StoreBudget {
+            store,
+            clock,
+            run,
+            budgets: &self.budgets,
         };
         let rehearse = |proposal: &Proposal| self.rehearse(proposal, brief);
         let boundary = boundary(&run.id, run.generation);
@@ -213,6 +224,7 @@ impl Deciding {
             brief,
             owed: &told.owed,
             model,
+            budget: (!model.is_rules()).then_some(&budget as &dyn Budget),
             journal: &journal,
             deadline: Some(deadline),
             facts: self.facts.as_ref(),
@@ -221,7 +233,11 @@ impl Deciding {
         let watched = match mode {
             Mode::Shadow if entries.is_empty() => {
                 let until = (shadow, deadline);
-                let watched = self.watch(store, run, running(), until);
+                let watching = Run {
+                    budget: Some(&budget),
+                    ..running()
+                };
+                let watched = self.watch(store, run, watching, until);
                 Some(watched.instrument(span.clone()).await?)
             }
             Mode::Shadow => Some(self.watched(&shadow)),
@@ -246,7 +262,11 @@ impl Deciding {
                 usage.insert("shadow".to_owned(), told);
             }
         }
-        Ok((effects, usage))
+        Ok(Asked {
+            effects,
+            usage,
+            cut_short: decided.cut_short,
+        })
     }
 
     /// What a run is decided on, as far as it can be worked out before anybody decides.
@@ -296,6 +316,14 @@ impl Deciding {
         }
         Ok(effects)
     }
+}
+
+/// What a run came to.
+struct Asked {
+    effects: Vec<NewEffect>,
+    usage: Value,
+    /// Which budget kept the model from deciding on.
+    cut_short: Option<String>,
 }
 
 /// What whoever decides is told.

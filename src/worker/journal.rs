@@ -5,8 +5,12 @@ use std::time::Instant;
 use async_trait::async_trait;
 use metrics::{counter, histogram};
 
+use super::budget::{count, spending};
+use crate::agent::budget::Budgets;
 use crate::agent::journal::{Entry, Journal, JournalError, Judged};
+use crate::agent::model::Model as _;
 use crate::agent::prompts::Print;
+use crate::agent::rules::Rules;
 use crate::agent::spans::known_tool;
 use crate::store::{ClaimedRun, NewStep, NewToolCall, SHADOW_FROM, Store};
 
@@ -28,6 +32,7 @@ pub(super) struct StoreJournal<'a> {
     pub(super) model: &'a str,
     pub(super) print: &'a Print,
     pub(super) voice: Voice,
+    pub(super) budgets: &'a Budgets,
 }
 
 impl StoreJournal<'_> {
@@ -67,13 +72,15 @@ impl Journal for StoreJournal<'_> {
             Voice::Shadow => SHADOW_FROM,
             Voice::Acts | Voice::Held => 0,
         };
+        let spending = spending(entry, self.budgets);
         let step = NewStep {
             seq: i64::try_from(seq).map_or(i64::MAX, |seq| seq.saturating_add(from)),
             data,
             prompt_hash: self.print.prompts.clone(),
             tools_hash: self.print.tools.clone(),
-            model: self.model.to_owned(),
+            model: self.decider(seq, entry),
             call,
+            spending,
         };
         let begun = Instant::now();
         let written = self.store.journal(self.run, &step).await;
@@ -84,7 +91,27 @@ impl Journal for StoreJournal<'_> {
             counter!("billhook_tool_calls_total", "tool" => known_tool(&call.tool).to_owned(), "by" => call.by, "verdict" => call.verdict, "rule" => call.rule.clone().unwrap_or_default())
                 .increment(1);
         }
+        if let Some(spending) = &step.spending {
+            count(spending);
+        }
         Ok(())
+    }
+}
+
+impl StoreJournal<'_> {
+    /// Who decided by this step. A reply says which of a model's endpoints gave it, and one that came from none of them
+    /// goes by the model's own name.
+    fn decider(&self, seq: usize, entry: &Entry) -> Option<String> {
+        match entry {
+            // A refusal comes from nobody in particular, and whoever answered before stands.
+            Entry::Reply { reply, by_rules } if reply.model.is_empty() => {
+                (seq == 0 || *by_rules).then(|| self.model.to_owned())
+            }
+            Entry::Reply { reply, .. } => Some(storable(&reply.model)),
+            // Nobody was asked at all: the first step is what the rules add.
+            Entry::Result(_) if seq == 0 => Some(Rules.name().to_owned()),
+            Entry::Result(_) => None,
+        }
     }
 }
 

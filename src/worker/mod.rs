@@ -5,6 +5,7 @@
 //! that item's failure, or one poison event would keep all others from being worked on.
 
 mod apply;
+mod budget;
 mod decide;
 mod fetch;
 mod follow_up;

@@ -89,6 +89,7 @@ impl Deciding {
                 model: self.model.name(),
                 print: self.prompts.print(&claimed.playbook)?,
                 voice: Voice::Shadow,
+                budgets: &self.budgets,
             },
             entries: Mutex::new(entries.clone()),
         };
@@ -136,6 +137,7 @@ impl Deciding {
         let rules = Run {
             owed: &musts,
             model: &Rules,
+            budget: None,
             journal: &Unwritten,
             ..run
         };

@@ -13,6 +13,7 @@ use crate::agent::model::Usage;
 use crate::agent::prompts::Print;
 use crate::agent::run::Run;
 use crate::clock::Clock;
+use crate::config::Micros;
 use crate::guardrails::precondition::fallen;
 use crate::store::{NewEffect, PastRun, RunInput};
 
@@ -31,8 +32,10 @@ pub struct Rerun {
     pub effects: Vec<NewEffect>,
     /// How often the model was asked.
     pub turns: usize,
-    /// What it cost.
+    /// What it used.
     pub usage: Usage,
+    /// What that cost, where the price of every reply is known, and in which currency.
+    pub cost: Option<(Micros, String)>,
 }
 
 /// Why a run comes to nothing today.
@@ -89,6 +92,8 @@ impl Deciding {
             brief: &brief,
             owed: &told.owed,
             model,
+            // Whoever asks for it is there to say no.
+            budget: None,
             journal: &journal,
             deadline: Some(deadline),
             facts: self.facts.as_ref(),
@@ -97,10 +102,17 @@ impl Deciding {
         let decided = running.decide(Vec::new()).await.map_err(Undecided::from)?;
         let effects = self.effects(&decided, &brief, purpose, clock.now())?;
         let (mut answered, mut calls) = (model.name().to_owned(), Vec::new());
+        let mut cost = Some(Micros(0));
         for entry in journal.entries() {
             match entry {
-                Entry::Reply { reply, .. } if !reply.model.is_empty() => answered = reply.model,
-                Entry::Reply { .. } => {}
+                Entry::Reply { reply, .. } => {
+                    let priced = self.budgets.cost(&reply.model, &reply.usage);
+                    let sum = cost.zip(priced);
+                    cost = sum.map(|(sum, more)| Micros(sum.0.saturating_add(more.0)));
+                    if !reply.model.is_empty() {
+                        answered = reply.model;
+                    }
+                }
                 Entry::Result(judged) => calls.push(judged),
             }
         }
@@ -112,6 +124,7 @@ impl Deciding {
             effects,
             turns: decided.turns,
             usage: decided.usage,
+            cost: cost.map(|cost| (cost, self.budgets.currency().to_owned())),
         })
     }
 }

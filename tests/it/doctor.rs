@@ -1,6 +1,7 @@
 //! `doctor` on a machine that is in order, and on one where nearly nothing is.
 
 mod missed;
+mod model;
 
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,7 @@ async fn a_machine_in_order_has_nothing_to_do() {
     ok      database: SQLite [n] answers, its schema is current, and it takes writes > -
     ok      durability: what is committed outlives a power cut > -
     off     clock: SQLite goes by this machine's > -
+    ok      decisions: by the rules: there is no model > -
     ok      dead events: none > -
     ok      unknown messages: none > -
     ok      notices without a way: none > -

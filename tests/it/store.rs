@@ -48,6 +48,7 @@ mod references;
 mod resolve;
 mod schema;
 mod settling;
+mod spending;
 mod stops;
 mod suppressions;
 mod telling;

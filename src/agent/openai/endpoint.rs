@@ -32,10 +32,12 @@ pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) model: String,
     client: Client<Server>,
+    /// The same connections, for what the library has no words for.
+    http: reqwest::Client,
     profile: Profile,
     breaker: Mutex<Breaker>,
     observer: Observer,
-    attempt_timeout: Duration,
+    pub(super) attempt_timeout: Duration,
 }
 
 impl Endpoint {
@@ -57,6 +59,7 @@ impl Endpoint {
             name: endpoint.name.clone(),
             model: endpoint.model.clone(),
             observer: Observer::new(&endpoint.name, &endpoint.model, &server.base),
+            http: http.clone(),
             client: Client::build(http, server).with_http_service(service),
             profile: Profile::new(endpoint.profile),
             breaker: Mutex::default(),
@@ -72,6 +75,12 @@ impl Endpoint {
     /// How long it is being left alone.
     pub(super) fn rest_of_pause(&self, now: Timestamp) -> Duration {
         self.breaker().rest_of_pause(now)
+    }
+
+    /// A request for something beside completions, with the key.
+    pub(super) fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        let server = self.client.config();
+        self.http.get(server.url(path)).headers(server.headers())
     }
 
     /// Asks once; once more for each field that it turns out not to know.

@@ -9,6 +9,7 @@ mod breaker;
 mod endpoint;
 mod error;
 mod observed;
+mod probe;
 mod profile;
 mod reply;
 mod request;
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use self::endpoint::Endpoint;
 use self::error::{Failure, Then};
+pub use self::probe::{Found, Probed};
 use crate::agent::model::{Model, ModelError, Reply, Request};
 use crate::clock::Clock;
 use crate::config::ModelConfig;

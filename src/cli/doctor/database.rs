@@ -136,6 +136,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         denied,
         held,
         expiring,
+        decisions,
     } = examination;
     // Distributions add their own name behind it.
     let release = version.split(' ').next().unwrap_or_default();
@@ -174,6 +175,7 @@ fn findings(config: &Config, clock: &dyn Clock, examination: &Examination) -> Ve
         }
     });
     findings.extend([
+        super::model::decides(config, decisions),
         waiting(
             "dead events",
             *dead,

@@ -152,10 +152,7 @@ fn model(config: &Config) -> Finding {
         .collect();
     Finding::ok(
         "model",
-        format!(
-            "asked in this order: {}; it was not tried",
-            names.join(", ")
-        ),
+        format!("asked in this order: {}", names.join(", ")),
     )
 }
 

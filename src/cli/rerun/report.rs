@@ -86,6 +86,7 @@ impl Side {
             | Action::Release { .. }
             | Action::Await(_) => None,
         };
+        let used = decided.usage.input_tokens + decided.usage.output_tokens;
         Self {
             status: "done".to_owned(),
             model: Some(decided.model),
@@ -93,7 +94,9 @@ impl Side {
             tools_hash: Some(decided.print.tools),
             turns: decided.turns.into(),
             tokens: json!(decided.usage),
-            cost: None,
+            cost: decided.cost.filter(|_| used > 0).map(|(cost, currency)| {
+                json!({ "micros": cost.0, "currency": currency, "estimated": decided.usage.estimated })
+            }),
             messages: decided
                 .effects
                 .iter()

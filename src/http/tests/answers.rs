@@ -190,6 +190,21 @@ async fn metrics_show_the_census_with_zeros() {
     # HELP billhook_approvals_held What waits for a person's word.
     # TYPE billhook_approvals_held gauge
     billhook_approvals_held 0
+    # HELP billhook_decisions_by 1 for who decides follow-ups now: the model, the rules, or nobody until the model may be asked again.
+    # TYPE billhook_decisions_by gauge
+    billhook_decisions_by{by="model"} 0
+    billhook_decisions_by{by="deferred"} 0
+    billhook_decisions_by{by="rules"} 1
+    # HELP billhook_runs_deferred Runs that wait for a model, by why it is not asked.
+    # TYPE billhook_runs_deferred gauge
+    billhook_runs_deferred{why="model"} 0
+    billhook_runs_deferred{why="day_budget"} 0
+    billhook_runs_deferred{why="customer_budget"} 0
+    # HELP billhook_runs_deferred_since_timestamp_seconds When the first of the runs that wait for a model became due; 0 where none waits.
+    # TYPE billhook_runs_deferred_since_timestamp_seconds gauge
+    billhook_runs_deferred_since_timestamp_seconds{why="model"} 0
+    billhook_runs_deferred_since_timestamp_seconds{why="day_budget"} 0
+    billhook_runs_deferred_since_timestamp_seconds{why="customer_budget"} 0
     "#);
 }
 

@@ -154,6 +154,7 @@ impl Server {
                 past_due_grace: Duration::from_hours(168),
                 on_lost_dispute: OnLostDispute::Keep,
             },
+            budgets: None,
             metrics: None,
             listens_on_loopback: true,
         };

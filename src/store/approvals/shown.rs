@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::store::database::{Row, args, statements};
 use crate::store::error::StoreError;
 use crate::store::records::{Action, NewMessage};
-use crate::store::shown::rows::json;
+use crate::store::shown::rows::parsed;
 use crate::store::shown::{Listing, Page};
 use crate::store::sql_store::SqlStore;
 use crate::store::verdicts::{ApprovalFilter, ApprovalRecord, HeldMessage};
@@ -135,7 +135,7 @@ fn message(row: &Row, is_whole: bool) -> Result<Option<HeldMessage>, StoreError>
         subject: row.text("subject")?,
         text: whole("text")?,
         html: whole("html")?,
-        notice: whole("notice")?.map(|notice| json(Some(notice))),
+        notice: whole("notice")?.map(|notice| parsed(Some(notice))),
     }))
 }
 

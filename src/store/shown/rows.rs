@@ -1,7 +1,7 @@
 //! From rows of the database to what is shown of them. What belongs to a row and stands in other tables is added by the
 //! reader.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{EventRecord, MessageRecord, RunRecord, ToolCallRecord};
 use crate::clock::Timestamp;
@@ -19,7 +19,7 @@ fn iso(time: Option<Timestamp>) -> Option<String> {
 }
 
 /// JSON that billhook wrote, shown as text should it not parse.
-pub(in crate::store) fn json(text: Option<String>) -> Value {
+pub(in crate::store) fn parsed(text: Option<String>) -> Value {
     text.map_or(Value::Null, |text| {
         serde_json::from_str(&text).unwrap_or(Value::String(text))
     })
@@ -71,11 +71,49 @@ pub(in crate::store) fn run(row: &Row) -> Result<RunRecord, StoreError> {
         tools_hash: row.opt_text("tools_hash")?,
         generation: row.int("generation")?,
         steps: Vec::new(),
-        usage: json(row.opt_text("usage")?),
-        cost: None,
+        usage: usage(row)?,
+        cost: cost(row)?,
         started_at: iso(row.opt_time("started_at")?),
         ended_at: iso(row.opt_time("ended_at")?),
     })
+}
+
+/// What a run used so far. One that no model ever answered used what it wrote down when it ended.
+fn usage(row: &Row) -> Result<Value, StoreError> {
+    let replies = row.int("replies")?;
+    let written = parsed(row.opt_text("usage")?);
+    if replies == 0 {
+        return Ok(written);
+    }
+    let mut usage = json!({
+        "turns": replies,
+        "calls": row.int("calls")?,
+        "tokens": {
+            "input_tokens": row.int("input_tokens")?,
+            "output_tokens": row.int("output_tokens")?,
+            "cached_tokens": row.int("cached_tokens")?,
+            "reasoning_tokens": row.int("reasoning_tokens")?,
+            "estimated": row.int("estimated")? > 0,
+        },
+    });
+    // What a model came to that was only watched stands nowhere else.
+    if let (Some(usage), Some(shadow)) = (usage.as_object_mut(), written.get("shadow")) {
+        usage.insert("shadow".to_owned(), shadow.clone());
+    }
+    Ok(usage)
+}
+
+/// What a run cost so far; null where a price was not known, and never a part of it; null also where nothing was used.
+fn cost(row: &Row) -> Result<Option<Value>, StoreError> {
+    let tokens = row.int("input_tokens")? + row.int("output_tokens")?;
+    if tokens == 0 || row.int("unpriced")? > 0 {
+        return Ok(None);
+    }
+    Ok(Some(json!({
+        "micros": row.int("cost")?,
+        "currency": row.opt_text("cost_currency")?,
+        "estimated": row.int("estimated")? > 0,
+    })))
 }
 
 pub(in crate::store) fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreError> {
@@ -88,7 +126,7 @@ pub(in crate::store) fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreErro
         run: row.text("run")?,
         event: row.text("event")?,
         tool: row.text("tool")?,
-        arguments: json(row.opt_text("arguments")?),
+        arguments: parsed(row.opt_text("arguments")?),
         by: row.text("by")?,
         shadow,
         verdict: row.text("verdict")?,
@@ -101,7 +139,7 @@ pub(in crate::store) fn tool_call(row: &Row) -> Result<ToolCallRecord, StoreErro
             None
         },
         effect_key: row.opt_text("effect_key")?,
-        result: json(row.opt_text("result")?),
+        result: parsed(row.opt_text("result")?),
         at: row.time("at")?.iso(),
     })
 }

@@ -1,5 +1,6 @@
 //! What a model may and may not bring about, judged by what leaves: outbox rows, bytes of mails, tables.
 
+mod budget;
 mod canaries;
 mod generations;
 mod journal;

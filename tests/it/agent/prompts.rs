@@ -117,7 +117,8 @@ async fn starts_over(prompts: Option<&str>, tools: Option<&str>) -> bool {
         data: serde_json::to_value(reply).unwrap(),
         prompt_hash: prompts.unwrap_or(&now.prompts).to_owned(),
         tools_hash: tools.unwrap_or(&now.tools).to_owned(),
-        model: "scripted".to_owned(),
+        model: Some("scripted".to_owned()),
+        spending: None,
         call: None,
     };
     app.store().journal(&run, &step).await.unwrap();

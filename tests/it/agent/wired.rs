@@ -1,10 +1,16 @@
 //! The model that is configured is the one that is asked.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use assert_cmd::Command;
+use billhook::agent::openai::OpenAi;
+use billhook::clock::SystemClock;
+use billhook::config::Config;
 use serde_json::{Value, json};
 
+use super::scene::{lead, shown};
+use crate::support::app::{TestApp, environment};
 use crate::support::model_server::{Answer, ModelServer, completion};
 
 /// A model that writes to whom it may, and then has nothing more to say.
@@ -51,4 +57,54 @@ async fn the_demo_is_decided_by_the_model_that_is_configured() {
     }
     let asked = server.asked();
     assert!(asked.len() >= 2 && asked.iter().all(|body| body["model"] == "test-model"));
+}
+
+/// The first endpoint is down: its stand-in answers, and is named and priced.
+#[tokio::test]
+async fn a_run_names_and_prices_the_endpoint_that_answered() {
+    let down =
+        ModelServer::start(|_: &Value, _| Answer::Raw(503, Vec::new(), "down for now".to_owned()))
+            .await;
+    let stand_in = ModelServer::start(|_: &Value, _| {
+        let mut answer = completion(&json!({ "content": "Done." }), &json!("stop"));
+        answer["usage"] = json!({
+            "prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100,
+            "prompt_tokens_details": { "cached_tokens": 400 }, "completion_tokens_details": { "reasoning_tokens": 60 },
+        });
+        Answer::Json(answer)
+    })
+    .await;
+    let settings = [
+        ("OPENAI_BASE_URL", down.url()),
+        ("OPENAI_MODEL", "large"),
+        (
+            "BILLHOOK__MODEL__ENDPOINTS__SPARE__BASE_URL",
+            stand_in.url(),
+        ),
+        ("BILLHOOK__MODEL__ENDPOINTS__SPARE__NAME", "small-2025"),
+        ("BILLHOOK__MODEL__FALLBACKS", "spare"),
+        ("BILLHOOK__MODEL__PRICES__LARGE__INPUT", "100"),
+        ("BILLHOOK__MODEL__PRICES__LARGE__OUTPUT", "100"),
+        ("BILLHOOK__MODEL__PRICES__SMALL__INPUT", "0.40"),
+        ("BILLHOOK__MODEL__PRICES__SMALL__CACHED_INPUT", "0.10"),
+        ("BILLHOOK__MODEL__PRICES__SMALL__OUTPUT", "1.60"),
+        // Met by each model's price, or nothing would start.
+        ("BILLHOOK__MODEL__BUDGETS__COST_PER_DAY", "20"),
+    ];
+    let config = Config::from_layers(None, &environment(&settings)).unwrap();
+    let model = OpenAi::new(&config.model, Arc::new(SystemClock))
+        .unwrap()
+        .unwrap();
+    let app = TestApp::with(&settings, Arc::new(model)).await;
+    app.deliver(&lead("payment_failed")).await;
+    app.settle().await;
+    let run = shown(&app).await.run.unwrap();
+    assert_eq!(
+        (run.status.as_str(), run.model.as_deref()),
+        ("done", Some("small-2025"))
+    );
+    assert_eq!(run.usage["tokens"]["reasoning_tokens"], json!(60));
+    // 600 at 0.40, 400 at 0.10 and 100 at 1.60.
+    let cost = json!({ "micros": 440, "currency": "usd", "estimated": false });
+    assert_eq!(run.cost.unwrap(), cost);
 }

@@ -13,7 +13,7 @@ use billhook::store::{
     Decision, Delivery, EventFilter, EventRecord, Failure, FetchEnd, Finish, LedgerEntry,
     LedgerFilter, Listing, MessageFilter, MessageRecord, NewStep, ObjectFilter, ObjectRow,
     Observation, Observed, Page, Progress, Release, Resolution, Resolved, Retried, RunInput,
-    RunRecord, SendOutcome, Store, StoreError, Suppression, ToolCallRecord, Verdict,
+    RunRecord, SendOutcome, Store, StoreError, Suppression, ToolCallRecord, UsedSoFar, Verdict,
 };
 
 use super::point::{Answer, Faults};
@@ -41,6 +41,7 @@ impl Answer for bool {}
 impl Answer for Retried {}
 impl Answer for BackfillClaim {}
 impl Answer for Census {}
+impl Answer for UsedSoFar {}
 
 /// One line a verb: its arguments and its answer.
 macro_rules! verbs {
@@ -72,6 +73,7 @@ verbs! {
     claim_run(lease: Duration) -> Option<ClaimedRun>;
     load_run(run: &ClaimedRun) -> RunInput;
     journal(run: &ClaimedRun, step: &NewStep) -> ();
+    used_so_far(run: &ClaimedRun, currency: &str) -> UsedSoFar;
     renew_run(run: &ClaimedRun, lease: Duration) -> ();
     finish_run(run: &ClaimedRun, finish: &Finish) -> ();
     release_run(run: &ClaimedRun, release: &Release) -> ();

@@ -108,7 +108,8 @@ async fn hold(bench: &Bench, intent: &str, effect: NewEffect) -> ApprovalRecord 
         data: json!({ "step": "result" }),
         prompt_hash: "hash".to_owned(),
         tools_hash: "tools".to_owned(),
-        model: "a-model".to_owned(),
+        model: Some("a-model".to_owned()),
+        spending: None,
         call: Some(call),
     };
     bench.store.journal(&run, &step).await.unwrap();

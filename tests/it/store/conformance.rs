@@ -224,8 +224,9 @@ async fn a_lane_has_one_run_at_a_time_and_ends_it_once(bench: &Bench) {
         data: json!({ "seq": seq }),
         prompt_hash: "hash".to_owned(),
         tools_hash: "tools".to_owned(),
-        model: "rules".to_owned(),
+        model: Some("rules".to_owned()),
         call: None,
+        spending: None,
     };
     bench.store.journal(&run, &step(0)).await.unwrap();
     bench.store.journal(&run, &step(1)).await.unwrap();

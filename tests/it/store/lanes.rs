@@ -23,7 +23,8 @@ fn step(seq: i64, words: &str) -> NewStep {
         data: json!({ "words": words }),
         prompt_hash: format!("prompts of {words}"),
         tools_hash: "tools".to_owned(),
-        model: "test-model".to_owned(),
+        model: Some("test-model".to_owned()),
+        spending: None,
         call: None,
     }
 }

@@ -35,6 +35,9 @@ const MANY: &[&str] = &[
         SELECT 'fetch_' || n, '', CASE n % 50 WHEN 0 THEN 1 ELSE 0 END, 'links', 'invoice', 'in_' || n, 'evt_' || n, \
             CASE WHEN n % 50 = 0 THEN 'pending' WHEN n % 500 = 1 THEN 'denied' WHEN n % 500 = 2 THEN 'given_up' ELSE 'done' END, n, n, n FROM n",
     "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+        INSERT INTO spending (day, shard, currency, replies, input_tokens, output_tokens, cached_tokens, reasoning_tokens, estimated, unpriced, cost) \
+        SELECT n / 32, n % 32, 'usd', 1, 1, 1, 1, 1, 0, 0, 1 FROM n",
+    "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
         INSERT INTO ledger (account, livemode, source_kind, source, id, kind, amount, currency, created) \
         SELECT 'acct_' || (n % 500), 0, 'charge', 'ch_' || (n / 2), 'txn_' || n, 'charge', n, 'eur', n FROM n",
     // Nearly all was decided about long ago.
@@ -175,6 +178,7 @@ const WITHIN: &[(&str, &str, [&str; 2])] = &[
             "(b >= 'review/'::text) AND (b < 'review0'::text)",
         ],
     ),
+    ("spending", "DAY", ["day=?", "(day = $1)"]),
     (
         "fetches",
         "ANY_DUE",

@@ -6,7 +6,7 @@ pub(crate) mod business;
 pub(crate) mod chat;
 pub(crate) mod fixture;
 pub(crate) mod line;
-mod listen;
+pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod model_server;
 pub(crate) mod otlp;

@@ -129,6 +129,7 @@ impl Scene {
             high_value: config.sales.high_value,
             winback_delay: Duration::from_hours(24),
             exponents: Exponents::stripe(),
+            cancellation_comment: false,
         };
         let occurrence = Occurrence {
             id: "occ_1".to_owned(),
@@ -191,6 +192,7 @@ impl Scene {
             brief: &self.brief,
             owed: &owed,
             model,
+            budget: None,
             journal: &journal,
             deadline: None,
             facts: &self.gate,
