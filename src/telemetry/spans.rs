@@ -16,7 +16,7 @@ pub const SEMCONV_VERSION: &str = "1.41.1";
 pub(super) const SPANS: &str = "billhook::spans";
 
 /// Enabled where the content of messages is wanted in spans.
-pub(super) const CONTENT: &str = "billhook::content";
+pub const CONTENT: &str = "billhook::content";
 
 /// The workflow that every follow-up is one run of.
 pub const WORKFLOW: &str = "billhook.event";

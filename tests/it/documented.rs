@@ -60,6 +60,19 @@ fn in_the_source() -> BTreeMap<String, BTreeSet<String>> {
                 metrics.entry(name.to_owned()).or_default().extend(labels);
             }
         }
+        // And every one that is written line by line: the name, and in braces the label, or a place for the number.
+        for (at, _) in text.match_indices("billhook_") {
+            let line = text.split_at(at).1;
+            let end = line.find(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+            let (name, rest) = line.split_at(end.unwrap());
+            let label = rest
+                .strip_prefix("{{")
+                .and_then(|rest| rest.split_once('='));
+            if label.is_some() || rest.starts_with(" {}") {
+                let labels = metrics.entry(name.to_owned()).or_default();
+                labels.extend(label.map(|(label, _)| label.to_owned()));
+            }
+        }
         if file.ends_with(COUNTED) {
             for (at, _) in text.match_indices("        \"billhook_") {
                 let mut quoted = text.split_at(at).1.split('"').skip(1).step_by(2);

@@ -7,10 +7,12 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use billhook::telemetry::spans::CONTENT;
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span;
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 use super::quirks::model;
@@ -267,7 +269,9 @@ fn busy(body: &Value, _before: usize) -> Answer {
 /// A house full of canaries, in which `playbook` runs: the service, what its model was sent, what was recorded.
 async fn played(playbook: &str, settings: &[(&str, &str)]) -> (TestApp, String, String) {
     let recorder = Recorder::default();
-    let subscriber = tracing_subscriber::registry().with(recorder.clone());
+    // Everything, but for what is put together only where somebody asked for it.
+    let all = filter_fn(|metadata| metadata.target() != CONTENT);
+    let subscriber = tracing_subscriber::registry().with(recorder.clone().with_filter(all));
     let _recording = tracing::subscriber::set_default(subscriber);
     let server = ModelServer::start(busy).await;
     let (model, _) = model(&[("OPENAI_BASE_URL", server.url())]);

@@ -60,11 +60,12 @@ fn conversation(_body: &Value, before: usize) -> Answer {
             ("send_email", &planted),
         ]),
         2 => {
-            let mail = kind_mail().arguments;
+            let (kind, mut other) = (kind_mail().arguments, kind_mail().arguments);
+            other = other.replace("A small hiccup", "A little hiccup");
             calls(&[
-                ("send_email", &mail),
+                ("send_email", &kind),
                 ("notify_sales", &notice),
-                ("send_email", &mail),
+                ("send_email", &other),
             ])
         }
         _ => completion(&json!({ "content": REASONING }), &json!("stop")),
@@ -275,7 +276,9 @@ async fn no_word_of_what_is_asked_and_answered_stands_in_a_span_or_a_log() {
         })
         .collect();
     assert!(pieces.len() > 200, "{}", pieces.len());
-    for piece in pieces {
+    // A type of events is a name of Stripe's, and spans have it.
+    let is_name = |piece: &str| "payment_intent.payment_failed".contains(piece);
+    for piece in pieces.into_iter().filter(|piece| !is_name(piece)) {
         assert!(!holds(&bytes, &piece), "{piece} is in a span");
         assert!(!log.contains(&piece), "{piece} is in the log");
     }
@@ -294,7 +297,7 @@ async fn content_is_shown_where_it_is_wanted_and_only_in_spans() {
         ("gen_ai.tool.call.arguments", ARGUMENT),
         ("gen_ai.tool.call.result", "pi_old"),
         ("gen_ai.output.messages", REASONING),
-        ("gen_ai.input.messages", "What is known, as data"),
+        ("gen_ai.input.messages", "What is known stands between"),
         ("gen_ai.system_instructions", "\"type\":\"text\""),
         ("gen_ai.tool.definitions", "get_payment_history"),
     ] {
