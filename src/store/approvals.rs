@@ -46,7 +46,7 @@ statements! {
     CALL_BY_RULES: "INSERT INTO tool_calls (id, run, event, generation, seq, tool, arguments, by, verdict, effect_key, result, at) \
         SELECT $1, r.id, r.event, r.generation, coalesce((SELECT max(c.seq) FROM tool_calls c WHERE c.run = r.id AND c.generation = r.generation AND c.seq < $8), -1) + 1, \
             $3, $4, 'rules', 'allowed', $5, $6, CAST($7 AS BIGINT) FROM runs r WHERE r.id = $2";
-    DUE: "SELECT id FROM approvals WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+    DUE: "SELECT id, expires_at FROM approvals WHERE status = 'held' AND expires_at <= $1 AND (expires_at, id) > ($3, $4) ORDER BY expires_at, id LIMIT $2";
     COUNT: "SELECT count(*) AS n FROM approvals WHERE status = 'held' AND expires_at <= $1";
 }
 
@@ -228,22 +228,31 @@ impl SqlStore {
         self.end_wait(id, Asked::Verdict(verdict), by).await
     }
 
-    /// Each in a transaction of its own, because each has its own locks. One that cannot be read keeps no other waiting.
+    /// Each in a transaction of its own, because each has its own locks. One that cannot be read is told of at each look,
+    /// and keeps no other waiting, however many there are.
     pub(super) async fn expire_held(&self, limit: u32) -> Result<u64, StoreError> {
-        let due = args![self.clock.now(), i64::from(limit)];
-        let due = self.db.rows(&DUE, due).await?;
-        let (mut count, mut failed) = (0, None);
-        for row in due {
-            match self
-                .end_wait(&row.text("id")?, Asked::Time, "billhook")
-                .await
-            {
-                Ok(Decision::Done) => count += 1,
-                Ok(_) => {}
-                Err(error) => failed = failed.or(Some(error)),
+        let now = self.clock.now();
+        let (mut count, mut behind) = (0, (Timestamp(0), String::new()));
+        loop {
+            let due = args![now, i64::from(limit), behind.0, &behind.1];
+            let due = self.db.rows(&DUE, due).await?;
+            for row in &due {
+                let id = row.text("id")?;
+                match self.end_wait(&id, Asked::Time, "billhook").await {
+                    Ok(Decision::Done) => count += 1,
+                    Ok(_) => {}
+                    Err(error) if error.is_about_the_database() => return Err(error),
+                    Err(error) => {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::error!(approval.id = %id, error, "what waits too long cannot be ended; a person has to look");
+                    }
+                }
+                behind = (row.time("expires_at")?, id);
+            }
+            if count > 0 || due.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok(count);
             }
         }
-        failed.map_or(Ok(count), Err)
     }
 
     /// How many wait whose time is over at `until`.

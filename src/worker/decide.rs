@@ -180,7 +180,11 @@ impl Deciding {
         let told = self.told(&run.playbook, brief)?;
         // After this moment nobody waits for a model any more.
         let asks = !self.model.is_rules() && clock.now() < run.decide_by;
-        let mode = if asks { told.playbook.mode } else { Mode::Live };
+        let mode = match told.playbook.mode {
+            // Nobody is watched where nobody is asked. What a model proposed before stays held whoever ends the run.
+            Mode::Shadow if !asks => Mode::Live,
+            mode => mode,
+        };
         let rules = Rules;
         let model: &dyn Model = if asks && mode != Mode::Shadow {
             self.model.as_ref()
@@ -231,13 +235,13 @@ impl Deciding {
             rehearse: &rehearse,
         };
         let watched = match mode {
-            Mode::Shadow if entries.is_empty() => {
-                let until = (shadow, deadline);
+            // Once: what is owed waits for a shadow no longer than one run.
+            Mode::Shadow if entries.is_empty() && shadow.is_empty() => {
                 let watching = Run {
                     budget: Some(&budget),
                     ..running()
                 };
-                let watched = self.watch(store, run, watching, until);
+                let watched = self.watch(store, run, watching, deadline);
                 Some(watched.instrument(span.clone()).await?)
             }
             Mode::Shadow => Some(self.watched(&shadow)),

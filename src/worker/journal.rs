@@ -25,6 +25,13 @@ pub(super) enum Voice {
     Shadow,
 }
 
+impl Voice {
+    /// Who made a call, for those who count: what was only watched is told apart.
+    fn who(self, by: &'static str) -> &'static str {
+        if self == Self::Shadow { "shadow" } else { by }
+    }
+}
+
 /// Commits steps under the run's fence.
 pub(super) struct StoreJournal<'a> {
     pub(super) store: &'a dyn Store,
@@ -88,7 +95,7 @@ impl Journal for StoreJournal<'_> {
         written.map_err(|error| JournalError(Box::new(error)))?;
         if let Some(call) = &step.call {
             // Once for each that is in the journal; rules are named by us, and so are tools here.
-            counter!("billhook_tool_calls_total", "tool" => known_tool(&call.tool).to_owned(), "by" => call.by, "verdict" => call.verdict, "rule" => call.rule.clone().unwrap_or_default())
+            counter!("billhook_tool_calls_total", "tool" => known_tool(&call.tool).to_owned(), "by" => self.voice.who(call.by), "verdict" => call.verdict, "rule" => call.rule.clone().unwrap_or_default())
                 .increment(1);
         }
         if let Some(spending) = &step.spending {

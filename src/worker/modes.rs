@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tracing::instrument::WithSubscriber as _;
 
 use super::Panicked;
 use super::decide::{Deciding, Undecided};
@@ -44,7 +45,10 @@ impl Watched {
         let keys = decided.proposals.iter().map(|(key, _)| key.clone());
         Self {
             model: model.name().to_owned(),
-            proposed: Ok(keys.collect()),
+            proposed: match &decided.cut_short {
+                None => Ok(keys.collect()),
+                Some(reason) => Err(reason.clone()),
+            },
             usage: decided.usage,
         }
     }
@@ -70,14 +74,13 @@ impl Watched {
 }
 
 impl Deciding {
-    /// Lets the model decide and be journaled, and nothing more. `run` is the run as a model that acts would have it, and
-    /// `entries` what a predecessor journaled.
+    /// Lets the model decide and be journaled, and nothing more. `run` is the run as a model that acts would have it.
     pub(super) async fn watch(
         &self,
         store: &dyn Store,
         claimed: &ClaimedRun,
         run: Run<'_>,
-        (entries, deadline): (Vec<Entry>, Instant),
+        deadline: Instant,
     ) -> Result<Watched, Undecided> {
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now);
@@ -91,7 +94,7 @@ impl Deciding {
                 voice: Voice::Shadow,
                 budgets: &self.budgets,
             },
-            entries: Mutex::new(entries.clone()),
+            entries: Mutex::default(),
         };
         let run = Run {
             // It is asked what it would do by itself: what it forgets, the rules do anyway.
@@ -101,7 +104,7 @@ impl Deciding {
             deadline: Some(until),
             ..run
         };
-        let watched = AssertUnwindSafe(run.decide(entries)).catch_unwind();
+        let watched = AssertUnwindSafe(run.decide(Vec::new())).catch_unwind();
         let why = match tokio::time::timeout_at(until, watched).await {
             Ok(Ok(Ok(decided))) => return Ok(Watched::of(self.model.as_ref(), &decided)),
             Ok(Ok(Err(error))) if is_fenced(&error) => return Err(Undecided::Fenced),
@@ -116,9 +119,19 @@ impl Deciding {
         })
     }
 
-    /// What a model that was watched came to, from its journal alone: the rules have begun to act since.
+    /// What a model that was watched came to, from its journal alone: this process did not see it end.
     pub(super) fn watched(&self, entries: &[Entry]) -> Watched {
-        Watched::of(self.model.as_ref(), &decided(entries))
+        let decided = decided(entries);
+        let ended =
+            matches!(entries.last(), Some(Entry::Reply { reply, .. }) if reply.calls.is_empty());
+        if ended {
+            return Watched::of(self.model.as_ref(), &decided);
+        }
+        Watched {
+            model: self.model.name().to_owned(),
+            proposed: Err("nobody saw how it ended".to_owned()),
+            usage: decided.usage,
+        }
     }
 
     /// The effects of a run under a playbook of mode `approve`: what the model proposed waits, and beside it stands what
@@ -141,7 +154,10 @@ impl Deciding {
             journal: &Unwritten,
             ..run
         };
-        let by_rules = rules.decide(Vec::new()).await.map_err(Undecided::from)?;
+        // Nobody makes these calls, and nothing is told of them.
+        let nobody = tracing::subscriber::NoSubscriber::default();
+        let by_rules = rules.decide(Vec::new()).with_subscriber(nobody).await;
+        let by_rules = by_rules.map_err(Undecided::from)?;
         let mut held = Vec::with_capacity(effects.len());
         for effect in effects {
             if !decided.by_model.contains(&effect.key) {

@@ -16,10 +16,6 @@ use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::query::Parameters;
 use crate::store::{APPROVAL_STATUSES, ApprovalFilter, ApprovalRecord, Decision, Verdict};
-use crate::stripe::text::clip;
-
-/// The longest reason that is kept.
-const MAX_REASON_CHARS: usize = 500;
 
 /// As what a decision through the API is recorded.
 const BY: &str = "api";
@@ -101,7 +97,6 @@ async fn deny(
         })?
     };
     let reason = denial.reason.filter(|reason| !reason.trim().is_empty());
-    let reason = reason.map(|reason| clip(&reason, MAX_REASON_CHARS).to_owned());
     decide(&app, &id, &Verdict::Deny { reason }).await
 }
 

@@ -1,6 +1,10 @@
 //! What becomes of something that is held, when a person or the time asks. Pure.
 
 use crate::store::verdicts::{Decision, Verdict};
+use crate::stripe::text::{clip, without_nul};
+
+/// The longest of a person's reasons that is kept.
+const MAX_REASON_CHARS: usize = 500;
 
 /// What ends a wait.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +70,8 @@ pub(super) fn ending(asked: Asked<'_>, state: &State<'_>) -> Ending {
         ),
         (Asked::Verdict(Verdict::Deny { reason }), _) => {
             let reason = reason.as_deref().unwrap_or("a person denied it");
-            ends("denied", but(reason), Decision::Done)
+            let reason = without_nul(clip(reason, MAX_REASON_CHARS));
+            ends("denied", but(&reason), Decision::Done)
         }
         (Asked::Verdict(Verdict::Approve { .. }), Some(gone)) => {
             ends("suppressed", gone.clone(), over("suppressed"))

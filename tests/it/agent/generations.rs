@@ -41,6 +41,7 @@ on_both!(
     what_was_read_too_long_ago_is_read_again,
     other_prompts_start_over,
     rules_that_take_over_keep_what_was_proposed,
+    what_was_held_stays_held_whoever_ends_the_run,
 );
 
 /// A model that reads and writes `words`, is away when asked for more so many times, and then is done.
@@ -211,4 +212,31 @@ async fn rules_that_take_over_keep_what_was_proposed(url: &str) {
     assert_eq!(by, expected);
     assert!(app.mails()[0].contains("The model's own words."));
     assert_eq!(app.messages().await.len(), 2);
+}
+
+/// What a model wrote under `approve` waits for a person even where the rules end its run: the endpoint that wrote it was
+/// away until nobody waited for it any more, or the service came back without a model.
+async fn what_was_held_stays_held_whoever_ends_the_run(url: &str) {
+    let folder = TempDir::new().unwrap();
+    let playbook = include_str!("../../../prompts/playbooks/payment_failed.md");
+    let playbook = playbook.replace("\nmode: live\n", "\nmode: approve\n");
+    std::fs::create_dir(folder.path().join("playbooks")).unwrap();
+    std::fs::write(folder.path().join("playbooks/payment_failed.md"), playbook).unwrap();
+    let settings = [
+        ("BILLHOOK__FOLLOW_UP__DECIDE_BY", "2m"),
+        ("BILLHOOK__PROMPTS__FOLDER", folder.path().to_str().unwrap()),
+    ];
+    let model = writing("The model's own words.", usize::MAX);
+    let app = deferred(url, &settings, &model).await;
+    app.clock.advance(Duration::from_mins(2));
+    app.drain().await;
+    let run = run_of(&app).await;
+    assert_eq!((run.status.as_str(), run.generation), ("done", 1));
+    assert!(app.mails().is_empty(), "{:?}", app.mails());
+    let approvals = shown(&app).await.approvals;
+    let waiting: Vec<_> = approvals
+        .iter()
+        .map(|one| (one.tool.as_str(), one.status.as_str()))
+        .collect();
+    assert_eq!(waiting, [("send_email", "held")]);
 }

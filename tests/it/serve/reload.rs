@@ -107,10 +107,10 @@ async fn prompts_change_as_a_whole_or_not_at_all(mut place: Place) {
 
     // What is wrong is refused as a whole: though the mail itself is fine, another file is not.
     mounted.turn(&changed(MAIL, SUBJECT, "Third words"));
-    let own = folder.join("system.md");
+    let own = folder.join("terms.md");
     std::fs::write(
         &own,
-        changed("system.md", "{{ language }}", "{{ lanugage }}"),
+        changed("terms.md", "{{ language }}", "{{ lanugage }}"),
     )
     .unwrap();
     reloads(&process, "refused", 1).await;
@@ -119,7 +119,7 @@ async fn prompts_change_as_a_whole_or_not_at_all(mut place: Place) {
     assert_eq!(third["prompt_hash"], second["prompt_hash"]);
     let log = process.log();
     let error = log.lines().find(|line| line.contains("ERROR")).unwrap();
-    for part in ["system.md", "lanugage", "prompts check"] {
+    for part in ["terms.md", "lanugage", "prompts check"] {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(process.status("/readyz").await, 200);
@@ -140,8 +140,12 @@ async fn prompts_change_as_a_whole_or_not_at_all(mut place: Place) {
     assert!(told.contains("lanugage"), "{told}");
 
     // As an editor saves: written beside it, and renamed over it.
-    let beside = folder.join(".system.md.new");
-    std::fs::write(&beside, changed("system.md", "kind and calm", "kind")).unwrap();
+    let beside = folder.join(".terms.md.new");
+    std::fs::write(
+        &beside,
+        changed("terms.md", "words for colleagues", "those for colleagues"),
+    )
+    .unwrap();
     std::fs::rename(&beside, &own).unwrap();
     reloads(&process, "adopted", 2).await;
     assert_eq!(check().await.0, Some(0));

@@ -140,7 +140,7 @@ fn approve(approval: &ApprovalRecord) -> Verdict {
 
 fn deny() -> Verdict {
     Verdict::Deny {
-        reason: Some("too cold".to_owned()),
+        reason: Some("too\0 cold".to_owned()),
     }
 }
 

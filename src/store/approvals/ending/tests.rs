@@ -76,6 +76,16 @@ fn what_is_denied_settles_what_is_owed_unless_nothing_is_any_more() {
             ends("denied", "too cold", true, Decision::Done)
         );
     }
+    // As a database takes it, and no more of it than somebody reads.
+    let long = format!("too\0 cold{}", "x".repeat(1000));
+    let kept = format!("too cold{}", "x".repeat(491));
+    assert_eq!(
+        ending(
+            Asked::Verdict(&deny(Some(&long))),
+            &state(false, None, None)
+        ),
+        ends("denied", &kept, true, Decision::Done)
+    );
     assert_eq!(
         ending(
             Asked::Verdict(&deny(None)),
