@@ -229,7 +229,7 @@ fn follow_up(event: &EventRecord, run: &RunRecord, output: &mut Output) -> anyho
         output.line(format!("  {}", modes::held(approval)))?;
     }
     if !event.tool_calls.is_empty() && nobody_to_write_to(&event.tool_calls) {
-        output.line("  nobody could be written to: the customer has no address on file")?;
+        output.line("  nobody could be written to: the customer has no address on file, or it is on the suppression list")?;
     }
     for message in &event.messages {
         output.line(format!("  {}", describe_message(message)))?;

@@ -162,7 +162,12 @@ fn read(path: &Path) -> Result<String, PromptsError> {
         path: path.to_path_buf(),
         source,
     };
-    if std::fs::metadata(path).map_err(failed)?.len() > MAX_FILE {
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    // A pipe would be waited for without end, and a device read without end.
+    if !metadata.is_file() {
+        return Err(failed(std::io::Error::other("it is no ordinary file")));
+    }
+    if metadata.len() > MAX_FILE {
         return Err(failed(std::io::Error::other(
             "the file is larger than 256 KiB",
         )));

@@ -505,6 +505,14 @@ fn a_folder_replaces_files_and_refuses_unknown_names() {
         Prompts::open(Some(&folder.path().join("nowhere"))),
         Err(PromptsError::Io { .. })
     ));
+
+    // What would be read without end, or waited for.
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("system.md")).unwrap();
+    let Err(PromptsError::Io { source, .. }) = Prompts::open(Some(folder.path())) else {
+        panic!("a device is no prompt");
+    };
+    assert_eq!(source.to_string(), "it is no ordinary file");
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub fn check_proposal(proposal: &Proposal, allowed: &Allowed) -> Result<(), Refu
         Proposal::SendEmail { subject, body, .. } => {
             if !allowed.recipient {
                 let reason =
-                    "no address is on file for this customer; tell sales instead".to_owned();
+                    "this customer cannot be written to: there is no address, or it is on the suppression list; tell sales instead".to_owned();
                 return Err(Refusal {
                     rule: "no_recipient",
                     reason,

@@ -54,7 +54,8 @@ const MONEY_EN: &[&str] = &[
     "extra week*", "extra day*", "additional month*", "extend your trial", "extend the trial",
     "longer trial", "extend your subscription", "pay out", "paid out", "cash", "earnings",
     "invest*", "profit*", "loan*", "donat*", "raffle*", "sweepstake*", "winner*", "won a", "you won",
-    "have won", "allowance*", "subsid*",
+    "have won", "allowance*", "subsid*", "only owe", "half of it", "by a third", "by half", "lower your",
+    "next bill", "cost nothing", "costs nothing", "costs you nothing", "cost you nothing",
 ];
 
 #[rustfmt::skip]
@@ -79,7 +80,8 @@ const MONEY_DE: &[&str] = &[
     "kosten übernehmen", "zusätzlicher monat", "zusätzlichen monat", "weiterer monat kosten*",
     "verlängern ihre testphase", "verlängern wir ihre testphase", "testphase verlängern",
     "auszuzahlen", "bargeld", "gewinn*", "investier*", "investition*", "darlehen*", "kredit",
-    "kredite", "kredits", "spende*", "verlosung*", "zuschuss*", "bonus*", "gutzahl*",
+    "kredite", "kredits", "spende*", "verlosung*", "zuschuss*", "bonus*", "gutzahl*", "nur noch die hälfte", "um die hälfte",
+    "um ein drittel", "kostet nichts", "kosten nichts", "kostet sie nichts", "kosten sie nichts",
 ];
 
 #[rustfmt::skip]
@@ -124,7 +126,8 @@ const CREDENTIALS_EN: &[&str] = &[
     "back of your card", "back of the card", "code", "codes", "security question*", "otps",
     "two factor*", "authenticator*", "recovery phrase*", "wallet address*", "tax id*",
     "driver s license", "drivers license", "driving licence", "log in data", "sign in details",
-    "log in details", "log in with your",
+    "log in details", "log in with your", "front of your card", "front of the card", "long number",
+    "your plastic", "printed on your", "on its back",
 ];
 
 #[rustfmt::skip]
@@ -138,6 +141,7 @@ const CREDENTIALS_DE: &[&str] = &[
     "rückseite ihrer karte", "rückseite deiner karte", "rückseite der karte", "*code", "*codes",
     "*einmalpasswort*", "führerschein*", "steuernummer*", "steuer id", "*sozialversicherung*",
     "mädchenname*", "*zugangsschlüssel*", "*signaturschlüssel*", "pin nummer*", "anmeldedaten*",
+    "vorderseite ihrer karte", "vorderseite deiner karte", "vorderseite der karte", "lange nummer",
 ];
 
 /// Threats and pressure short of the law.
@@ -149,6 +153,8 @@ const PRESSURE_EN: &[&str] = &[
     "without delay", "hurry up", "suspend*", "terminat*", "shut down your", "shut your account",
     "delete your account", "delete your data", "close your account", "block your", "lock your",
     "threat*", "punish*", "warn you", "must pay", "have to pay now", "pay at once", "ultimatum*", "regret it", "we know where",
+    "employer*", "your family", "your neighbo*", "your boss", "to your home", "to your house",
+    "lose your account", "lose access", "account is deleted", "account will be deleted", "pay within",
 ];
 
 #[rustfmt::skip]
@@ -161,6 +167,8 @@ const PRESSURE_DE: &[&str] = &[
     "zugang sperren", "konto gesperrt", "zugang gesperrt", "löschen ihr konto", "konto löschen",
     "daten löschen", "kündigen wir ihnen", "wir kündigen", "warnen sie", "zwingen", "gezwungen",
     "müssen sofort", "ultimatum*", "bereuen",
+    "arbeitgeber*", "ihre familie", "ihrer familie", "ihre nachbarn", "zu ihnen nach hause",
+    "verlieren ihr konto", "verlieren den zugang", "zahlen sie innerhalb", "bezahlen sie innerhalb",
 ];
 
 /// A reader is led to pay or to talk somewhere else than the one link and the reply.
@@ -170,12 +178,17 @@ const ELSEWHERE_EN: &[&str] = &[
     "wire transfer*", "money order*", "prepaid card*", "our new bank", "our new account",
     "another account of ours", "different account of ours", "whatsapp*", "telegram*",
     "qr", "scan the", "attachment*", "attached file*", "install*", "scan this",
+    // Addresses as they are read out.
+    "dot", "full stop", "slash", "search the web", "search online", "search for", "google*", "first hit",
+    "first result",
 ];
 
 #[rustfmt::skip]
 const ELSEWHERE_DE: &[&str] = &[
     "*überweisung*", "per überweisung", "unser neues konto", "auf unser konto", "neue bank",
     "neue bankverbindung", "paysafe*", "anhang", "anhänge", "installier*", "scannen*",
+    "punkt com", "punkt de", "punkt net", "punkt org", "punkt info", "punkt io", "punkt eu", "punkt at", "punkt ch",
+    "schrägstrich", "suchen sie im internet", "suchen sie im netz", "erster treffer", "ersten treffer",
 ];
 
 /// What nobody is called.

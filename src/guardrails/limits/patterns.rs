@@ -162,8 +162,26 @@ fn check_domain(text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses a full stop, of any script, between two letters.
+/// So many letters by themselves in a row spell something.
+const SPELLED: usize = 3;
+
+/// Refuses a full stop, of any script, between two letters, and a word that is spelled letter by letter.
 pub(super) fn check_letter_dot_letter(text: &str) -> Result<(), Refusal> {
+    let mut alone = 0;
+    for word in text.split(|c: char| c.is_whitespace() || matches!(c, '.' | '-' | '_' | ',')) {
+        let mut letters = word.chars();
+        match (letters.next(), letters.next()) {
+            (Some(letter), None) if letter.is_alphabetic() => alone += 1,
+            (None, _) => {}
+            _ => alone = 0,
+        }
+        if alone >= SPELLED {
+            return Err(Refusal::new(
+                "letter_dot_letter",
+                "letters one by one: write words",
+            ));
+        }
+    }
     let mut window = [' ', ' '];
     for c in text.chars() {
         let [first, second] = window;

@@ -529,3 +529,30 @@ fn every_entry_of_the_lexicon_refuses() {
         assert_eq!(english(harmless), "passes", "{harmless}");
     }
 }
+
+#[test]
+fn what_is_read_out_instead_of_written() {
+    all_refused(
+        "promise",
+        &[
+            "Please go to evil dot com and pay there",
+            "Go to evil dot example slash pay",
+            "Gehen Sie auf evil punkt de und zahlen Sie dort",
+            "Type evil, then a full stop, then com",
+            "Write to help at evil dot com",
+            "Search the web for acme payment desk and pay with the first hit",
+            "Reply with the long number on the front of your card and the three on its back",
+            "Reply with the sixteen figures printed on your plastic",
+            "We will tell your employer and your family",
+            "We will come to your home",
+            "Pay within some days or you lose your account",
+            "Half of it is on our side, you only owe us the rest",
+            "We lower your next bill",
+            "Your coming months cost nothing",
+        ],
+    );
+    all_refused(
+        "letter_dot_letter",
+        &["Go to e v i l . c o m to pay", "Go to e-v-i-l and pay"],
+    );
+}
