@@ -25,8 +25,9 @@ use self::spans::{CONTENT, SPANS};
 pub use self::traces::{Traces, try_out};
 use crate::config::{LogFormat, TelemetryConfig};
 
-/// On a body it cannot parse, this target logs the whole body, which may hold what a customer wrote.
-const NEVER_LOGGED: &str = "async_openai::error";
+/// Targets that log what nobody may read in a log: the one a whole body that it cannot parse, which may hold what a
+/// customer wrote; the other the addresses it connects to, with a password where one is in them.
+const NEVER_LOGGED: [&str; 2] = ["async_openai::error", "hyper_util::client"];
 
 /// Upper bounds of everything measured in seconds, from an acknowledgement to a slow model.
 const SECONDS: [f64; 14] = [
@@ -107,7 +108,8 @@ where
     // Not a directive among the others: a more specific one of an operator would bring the target back.
     let allowed = filter_fn(|metadata| {
         let target = metadata.target();
-        !target.starts_with(NEVER_LOGGED) && target != SPANS && target != CONTENT
+        let never = NEVER_LOGGED.iter().any(|name| target.starts_with(name));
+        !never && target != SPANS && target != CONTENT
     });
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
@@ -236,6 +238,7 @@ mod tests {
             let text = logged(filter, LogFormat::Text, || {
                 tracing::error!(target: "async_openai::error::body", "failed deserialization of: hunter2");
                 tracing::error!(target: "async_openai::error", "failed deserialization of: hunter2");
+                tracing::trace!(target: "hyper_util::client::legacy::pool", "checkout waiting for user:hunter2@localhost");
                 tracing::error!(target: "async_openai", "sent");
             });
             assert!(!text.contains("hunter2"), "{filter}: {text}");
