@@ -8,6 +8,7 @@ use super::database::{Row, Transaction, args, statements};
 use super::error::StoreError;
 use super::sql_store::SqlStore;
 use super::suppressions;
+use crate::clock::Timestamp;
 use crate::guardrails::derive::access::AccessRow;
 use crate::guardrails::derive::order::Order;
 use crate::guardrails::mandatory::facts::Lead;
@@ -25,8 +26,17 @@ statements! {
         WHERE a.account = $1 AND a.livemode = $2 AND a.alias = $3";
     /// Newest first, so that a customer of many years costs no more than one of a few.
     PAID: "SELECT data FROM objects WHERE account = $1 AND livemode = $2 AND customer = $3 AND kind = $4 ORDER BY created DESC LIMIT 100";
-    /// When the customer's address was changed last. A view holds no other field of that name.
-    MOVED: "SELECT MAX(created) AS at FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = 'customer' AND object = $3 AND previous LIKE '%\"email\":%'";
+    /// When the customer was last said to get another address, and when last to have another than the one in `$4`, which is
+    /// the field as a view is written. A view holds no other field of that name.
+    MOVED: "SELECT MAX(CASE WHEN previous LIKE '%\"email\":%' THEN created END) AS told, \
+            MAX(CASE WHEN fields LIKE '%\"email\":%' AND instr(fields, $4) = 0 THEN created END) AS other \
+        FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = 'customer' AND object = $3",
+        postgres: "SELECT MAX(CASE WHEN previous LIKE '%\"email\":%' THEN created END) AS told, \
+            MAX(CASE WHEN fields LIKE '%\"email\":%' AND strpos(fields, $4) = 0 THEN created END) AS other \
+        FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = 'customer' AND object = $3";
+    /// Since when, after another one, it is known to be this.
+    SETTLED: "SELECT MIN(created) AS at FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = 'customer' AND object = $3 AND created >= $5 AND instr(fields, $4) > 0",
+        postgres: "SELECT MIN(created) AS at FROM snapshots WHERE account = $1 AND livemode = $2 AND kind = 'customer' AND object = $3 AND created >= $5 AND strpos(fields, $4) > 0";
     /// Three ranges of the customer's links, and a row each, as the disputes of `derived.rs`.
     DOUBTS: "SELECT o.kind, o.data FROM links l JOIN objects o ON o.account = l.account AND o.livemode = l.livemode AND o.kind = 'dispute' AND o.id = substr(l.b, 9) \
             WHERE l.account = $1 AND l.livemode = $2 AND l.a = $3 AND l.b >= 'dispute/' AND l.b < 'dispute0' \
@@ -161,7 +171,9 @@ async fn load(
         let row = args![&scope.account, scope.livemode, "access", customer];
         let row = tx.row(&ROW, row).await?;
         access = row.map(|row| row.json("data")).transpose()?;
-        standing.has_paid = scope.has_paid(tx, customer).await?;
+        let row = standing.customer.as_ref();
+        let address = row.and_then(|(_, row)| row.text("email"));
+        standing.has_paid = scope.has_paid(tx, customer, address).await?;
         standing.doubts = scope.doubts(tx, customer).await?;
     }
     let schedule = tx.row(&SCHEDULE, args![&occurrence.id]).await?;
@@ -220,14 +232,13 @@ impl Scope {
 
     /// Whether this customer's money ever arrived since they have the address that they have: only then it is known to be
     /// theirs. Whoever paid once could else have a stranger written to, and greeted in their own words, by moving there.
-    async fn has_paid(&self, tx: &mut Transaction, customer: &str) -> Result<bool, StoreError> {
-        let moved = tx
-            .row(&MOVED, args![&self.account, self.livemode, customer])
-            .await?;
-        let moved = match moved {
-            Some(row) => row.opt_time("at")?,
-            None => None,
-        };
+    async fn has_paid(
+        &self,
+        tx: &mut Transaction,
+        customer: &str,
+        address: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let mut newest = None;
         for (kind, status, amount) in [
             ("invoice", "paid", "amount_paid"),
             ("payment_intent", "succeeded", "amount"),
@@ -237,18 +248,39 @@ impl Scope {
                 .await?
             {
                 let view: View = row.json("data")?;
-                let after = moved.is_none_or(|moved| {
-                    view.int("created")
-                        .is_some_and(|created| created > moved.seconds())
-                });
-                if after
-                    && view.text("status") == Some(status)
+                if view.text("status") == Some(status)
                     && view.int(amount).is_some_and(|amount| amount > 0)
                 {
-                    return Ok(true);
+                    newest = newest.max(Some(view.int("created")));
                 }
             }
         }
-        Ok(false)
+        // Nobody asks about the address of one who never paid.
+        let Some(paid) = newest else { return Ok(false) };
+        let moved = self.moved(tx, customer, address).await?;
+        Ok(moved.is_none_or(|moved| paid.is_some_and(|paid| paid > moved.seconds())))
+    }
+
+    /// Since when the customer has this address, where there was another before. What an API answered tells of no change, so
+    /// what the snapshots themselves say counts, and a move that nobody told of was when it was first seen.
+    async fn moved(
+        &self,
+        tx: &mut Transaction,
+        customer: &str,
+        address: Option<&str>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let field = format!("\"email\":{}", Value::from(address));
+        let key = args![&self.account, self.livemode, customer, &field];
+        let Some(row) = tx.row(&MOVED, key).await? else {
+            return Ok(None);
+        };
+        let (told, other) = (row.opt_time("told")?, row.opt_time("other")?);
+        let mut settled = None;
+        if let Some(other) = other {
+            let key = args![&self.account, self.livemode, customer, &field, other];
+            let row = tx.row(&SETTLED, key).await?;
+            settled = row.map(|row| row.opt_time("at")).transpose()?.flatten();
+        }
+        Ok(told.max(other).max(settled))
     }
 }

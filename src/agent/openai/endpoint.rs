@@ -55,10 +55,13 @@ impl Endpoint {
             move |factory| transport::exchange(http.clone(), factory, first_byte)
         });
         let server = Server::new(endpoint)?;
+        let observer = Observer::new(&endpoint.name, &endpoint.model, &server.base);
+        // An alert on it needs a series before the first request, which may be days away.
+        observer.breaker(false);
         Ok(Self {
             name: endpoint.name.clone(),
             model: endpoint.model.clone(),
-            observer: Observer::new(&endpoint.name, &endpoint.model, &server.base),
+            observer,
             http: http.clone(),
             client: Client::build(http, server).with_http_service(service),
             profile: Profile::new(endpoint.profile),

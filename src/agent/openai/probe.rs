@@ -33,7 +33,7 @@ pub enum Found {
     Listed,
     /// It answered a short question.
     Answers,
-    /// It does not take the key.
+    /// It does not take the key, or not for this model.
     Key(u16),
     /// It has no such model, or nothing is where it is asked.
     Missing,
@@ -62,7 +62,8 @@ async fn probe(endpoint: &Endpoint, limit: Duration) -> Found {
     let first = endpoint.attempt_timeout.min(limit / 3);
     match timeout(first, list(endpoint)).await {
         Ok(Ok(models)) if models.iter().any(|id| is(id, &endpoint.model)) => return Found::Listed,
-        Ok(Err(status @ (401 | 403))) => return Found::Key(status),
+        Ok(Err(status @ 401)) => return Found::Key(status),
+        // A key may be kept from the list, as 403 says, and yet be good for a question.
         // Some list only a part of what they have, some nothing.
         _ => {}
     }

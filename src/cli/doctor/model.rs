@@ -46,7 +46,10 @@ fn endpoint(probed: &Probed) -> Finding {
         ),
         Found::Key(status) => Finding::failed(
             CHECK,
-            told(&format!("the key is not taken ({status})")),
+            told(&match status {
+                403 => "the key may not use this model (403)".to_owned(),
+                status => format!("the key is not taken ({status})"),
+            }),
             &format!(
                 "set {} to a key that may use this model",
                 key(endpoint, "api_key", "OPENAI_API_KEY")

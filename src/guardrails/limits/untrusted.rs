@@ -3,6 +3,8 @@
 //!
 //! A model may be told to do anything by such a text, and every other filter holds when it obeys. This one keeps the text
 //! from looking like something else than a text, and persons out of what leaves the house.
+//!
+//! Over 400 lines because the tests, tables of texts, stand beside the filter.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,6 +14,7 @@ use serde_json::Value;
 use serde_json::ser::{Formatter, Serializer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_script::{Script, UnicodeScript as _};
 
 use super::characters;
 
@@ -21,7 +24,7 @@ const MOST_MARKS: usize = 3;
 /// Digits from which on a number may be that of a card, an account, a phone or a house.
 const TELLING_DIGITS: usize = 4;
 
-/// Parts of a name or an address that are shorter are in too many words to be looked for.
+/// Parts of a name or an address that are shorter are in too many words to be looked for inside of them.
 const SHORTEST_PART: usize = 3;
 
 /// A text of a stranger's in one line of at most `most` characters: compatibility forms are read as what they show, and
@@ -58,22 +61,151 @@ fn is_shown(c: char) -> bool {
 }
 
 /// A cleaned text without what tells who somebody is: addresses, links, long numbers, and the parts of what is known to be
-/// the customer's `own`, such as the name and the address of the mailbox.
+/// the customer's `own`, such as the name and the address of the mailbox. Rather a word too many than a name too few.
 pub fn without_persons(text: &str, own: &[&str]) -> String {
-    let parts: BTreeSet<String> = own
-        .iter()
-        .flat_map(|value| value.split(|c: char| !c.is_alphanumeric()))
-        .map(folded)
-        .filter(|part| part.chars().count() >= SHORTEST_PART)
-        .collect();
+    let own = Own::of(own);
     let words: Vec<String> = text
         .split(' ')
-        .map(|word| without_person(word, &parts))
+        .map(|word| without_person(word, &own))
         .collect();
-    without_numbers(&words.join(" "))
+    without_numbers(&own.without_pairs(&words.join(" ")))
 }
 
-fn without_person(word: &str, own: &BTreeSet<String>) -> String {
+/// What a customer is called by, in the forms that it is looked for.
+#[derive(Default)]
+struct Own {
+    /// Found inside a word, too: joined with others, or with an ending.
+    inside: BTreeSet<String>,
+    /// Too short, or in too many words: found as a word only.
+    whole: BTreeSet<String>,
+    /// Two characters in a row, in writing that has no spaces.
+    pairs: BTreeSet<(String, String)>,
+}
+
+impl Own {
+    fn of(values: &[&str]) -> Self {
+        let mut own = Self::default();
+        for value in values {
+            let (value, ending) = match value.rsplit_once('.') {
+                // The end of an address is everybody's: `com` is in every second complaint, and `de` a word.
+                Some((value, ending)) if value.contains('@') && !ending.contains('@') => {
+                    (value, ending)
+                }
+                _ => (*value, ""),
+            };
+            if ending.chars().count() >= SHORTEST_PART {
+                own.whole.extend(forms(ending));
+            }
+            for part in value.split(|c: char| !c.is_alphanumeric()) {
+                own.add(part);
+                for letters in part.split(|c: char| !c.is_alphabetic()) {
+                    own.add(letters);
+                }
+            }
+            let letters: Vec<char> = value.nfkc().collect();
+            let letters = unspaced(&letters);
+            for pair in letters.windows(2) {
+                if let [(_, one), (_, other)] = pair {
+                    own.pairs.insert((one.clone(), other.clone()));
+                }
+            }
+        }
+        own
+    }
+
+    /// A part of a name: what its writing leaves no spaces in is found by pairs.
+    fn add(&mut self, part: &str) {
+        if part.chars().all(is_unspaced) {
+            return;
+        }
+        for form in forms(part) {
+            match form.chars().count() {
+                0 | 1 => {}
+                count if count < SHORTEST_PART || !form.contains(char::is_alphabetic) => {
+                    self.whole.insert(form);
+                }
+                _ => {
+                    self.inside.insert(form);
+                }
+            }
+        }
+    }
+
+    fn is_in(&self, word: &str) -> bool {
+        let is_whole = |part: &str| forms(part).iter().any(|form| self.whole.contains(form));
+        // `love-lace` is a name as well.
+        let joined: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
+        let is_inside = |form: &String| self.inside.iter().any(|own| form.contains(own));
+        word.split(|c: char| !c.is_alphanumeric()).any(is_whole)
+            || forms(&joined).iter().any(is_inside)
+    }
+
+    /// The text without the pairs, and without what stands between the two.
+    fn without_pairs(&self, text: &str) -> String {
+        let chars: Vec<char> = text.chars().collect();
+        let mut own = BTreeSet::new();
+        for pair in unspaced(&chars).windows(2) {
+            if let [(from, one), (to, other)] = pair
+                && self.pairs.contains(&(one.clone(), other.clone()))
+                && !chars.get(from + 1..*to).is_some_and(holds_words)
+            {
+                own.extend(*from..=*to);
+            }
+        }
+        let mut kept = String::with_capacity(text.len());
+        for (at, c) in chars.iter().enumerate() {
+            if !own.contains(&at) {
+                kept.push(*c);
+            } else if at == 0 || !own.contains(&(at - 1)) {
+                kept.push_str("[name]");
+            }
+        }
+        kept
+    }
+}
+
+/// Whether words of another writing stand there.
+fn holds_words(chars: &[char]) -> bool {
+    chars
+        .iter()
+        .any(|c| c.is_alphanumeric() && !is_unspaced(*c))
+}
+
+/// A text as it is compared: with `ue` for `ü` and the like, and letter by letter, since an `e` may as well begin a name.
+fn forms(text: &str) -> [String; 2] {
+    let letters = text.chars().map(|c| folded(&c.to_string()));
+    [folded(text), letters.collect()]
+}
+
+/// The letters of writing without spaces, folded, and where each stands; marks that are not compared are none.
+fn unspaced(chars: &[char]) -> Vec<(usize, String)> {
+    let letters = chars.iter().enumerate().filter(|(_, c)| is_unspaced(**c));
+    letters
+        .map(|(at, c)| (at, folded(&c.to_string())))
+        .filter(|(_, letter)| !letter.is_empty())
+        .collect()
+}
+
+/// Whether a character is of a script in which words, or a name and what belongs to it, stand without spaces.
+fn is_unspaced(c: char) -> bool {
+    matches!(
+        c.script(),
+        Script::Han
+            | Script::Hiragana
+            | Script::Katakana
+            | Script::Bopomofo
+            | Script::Hangul
+            | Script::Thai
+            | Script::Lao
+            | Script::Khmer
+            | Script::Myanmar
+            | Script::Tibetan
+            | Script::Javanese
+            | Script::Yi
+    )
+}
+
+fn without_person(word: &str, own: &Own) -> String {
     if word.contains('@') {
         return "[email]".to_owned();
     }
@@ -82,8 +214,7 @@ fn without_person(word: &str, own: &BTreeSet<String>) -> String {
     if word.contains("://") || lowered.starts_with("www.") || is_host(inner) {
         return "[link]".to_owned();
     }
-    let is_own = |part: &str| own.contains(&folded(part));
-    if word.split(|c: char| !c.is_alphanumeric()).any(is_own) {
+    if own.is_in(word) {
         return "[name]".to_owned();
     }
     word.to_owned()
@@ -112,10 +243,7 @@ fn without_numbers(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut number = String::new();
     for c in text.chars() {
-        let joins = matches!(
-            c,
-            ' ' | '-' | '/' | '.' | '(' | ')' | '+' | '\u{2010}'..='\u{2015}'
-        );
+        let joins = !c.is_alphabetic();
         let begins = characters::is_digit(c) || matches!(c, '+' | '(');
         if characters::is_digit(c) || (joins && !number.is_empty()) || (begins && number.is_empty())
         {
@@ -278,10 +406,65 @@ mod tests {
                 "see https://evil.example/x or evil.example now",
                 "see [link] or [link] now",
             ),
-            ("3 of 5 stars. Adapted well", "3 of 5 stars. Adapted well"),
+            ("3 of 5 stars. Went well", "3 of 5 stars. Went well"),
+            ("come and compare", "come and compare"),
             ("too expensive...really", "too expensive...really"),
         ] {
             assert_eq!(without_persons(&clean(text, 200), &own), kept, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_in_whatever_form() {
+        for (own, text, kept) in [
+            ("山田太郎", "山田太郎です。高すぎる", "[name]です。高すぎる"),
+            ("山田 太郎", "山田です、高すぎる", "[name]です、高すぎる"),
+            ("王伟", "我是王伟，太贵了", "我是[name],太贵了"),
+            ("王 伟", "我是王 伟", "我是[name]"),
+            ("김민수", "민수는 떠납니다", "[name]는 떠납니다"),
+            ("ガンダ", "私はカンダ", "私は[name]"),
+            ("สมชาย", "ผมสมชายครับ", "ผม[name]ครับ"),
+            ("王伟", "王 and 伟", "王 and 伟"),
+            ("Ada Lovelace", "adalovelace was here", "[name] was here"),
+            (
+                "Ada Lovelace",
+                "the Lovelaces love-lace",
+                "the [name] [name]",
+            ),
+            ("Ada Lovelace", "iamada_x left", "[name] left"),
+            ("Ada Lovelace", "我叫Ada", "[name]"),
+            ("Иван Петров", "от Петрова", "от [name]"),
+            ("Joshua Evans", "ask noaevans", "ask [name]"),
+            ("Ng Li", "Ng's, a thing of li", "[name] a thing of [name]"),
+            ("J. Doe", "J. is a letter", "J. is a letter"),
+            ("ada42@web.de", "Ada von de Web", "[name] von de [name]"),
+        ] {
+            assert_eq!(
+                without_persons(&clean(text, 200), &[own]),
+                kept,
+                "{own}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_stands_between_digits_joins_them() {
+        for text in [
+            "424,242,424,242",
+            "4242_4242_4242_4242",
+            "42:42:42:42",
+            "4*2*4*2",
+            "42 | 42 # 42",
+            "4;2=4~2",
+            "4…2”4’2",
+            "4🎉2🎉4🎉2",
+        ] {
+            let cleaned = clean(&format!("card {text}, yes"), 200);
+            assert_eq!(
+                without_persons(&cleaned, &[]),
+                "card [number], yes",
+                "{text}"
+            );
         }
     }
 

@@ -1,4 +1,6 @@
 //! What a run tells those who watch: spans in a receiver of ours, metrics, and nothing of what was said.
+//!
+//! Over 400 lines because everything that may be told, and all that must not be, is read off one conversation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -392,4 +394,25 @@ async fn the_rules_are_an_agent_without_a_chat() {
         }
         every_name_is_documented(&spans);
     }
+}
+
+/// Whoever watches a series must find it while nothing went wrong, and before anybody asked.
+#[test]
+fn a_breaker_is_told_of_before_anybody_asks() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let told = recorder.handle();
+    let ours = [
+        ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"),
+        ("OPENAI_MODEL", "m"),
+    ];
+    let config = Config::from_layers(None, &environment(&ours)).unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(START)));
+    ::metrics::with_local_recorder(&recorder, || {
+        OpenAi::new(&config.model, clock).unwrap().unwrap();
+    });
+    let told = told.render();
+    assert!(
+        told.contains("billhook_model_breaker_open{endpoint=\"first\"} 0"),
+        "{told}"
+    );
 }

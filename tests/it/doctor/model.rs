@@ -111,7 +111,20 @@ async fn each_answer_of_a_models_server_has_a_next_step() {
         (
             refused(404),
             refused(403),
-            "failed  model endpoint: m-1 at `first`: the key is not taken (403) > set OPENAI_API_KEY",
+            "failed  model endpoint: m-1 at `first`: the key may not use this model (403) > set OPENAI_API_KEY",
+            2,
+        ),
+        // A restricted key may be kept from the list alone.
+        (
+            refused(403),
+            ok(),
+            "ok      model endpoint: m-1 at `first`: it answered a question of a few tokens (POST /chat/completions) > -",
+            2,
+        ),
+        (
+            refused(403),
+            refused(403),
+            "failed  model endpoint: m-1 at `first`: the key may not use this model (403) > set OPENAI_API_KEY",
             2,
         ),
         (

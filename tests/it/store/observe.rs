@@ -1,12 +1,18 @@
 //! What Stripe's API answers about an object, beside what its events say.
+//!
+//! Over 400 lines because each way in which an answer and events may meet is a story of its own.
+
+use std::time::Duration;
 
 use billhook::clock::Timestamp;
+use billhook::guardrails::precondition::Purpose;
 use billhook::store::{Observation, Observed, Page, Store};
 use billhook::stripe::view::Family;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
-use super::{apply, failed_payment, ingest};
+use super::queued::{done, run_of};
+use super::{LONG, apply, failed_payment, ingest, paid};
 use crate::support::bench::{Bench, START};
 use crate::support::fixture::{Customer, Intent, Invoice, Object, Shape, Subscription, Told};
 
@@ -24,6 +30,7 @@ on_both!(
     of_answers_that_say_the_same_the_last_is_kept,
     an_answer_that_repeats_the_row_stands_whatever_comes_first,
     grace_counts_from_the_first_answer_that_said_past_due,
+    an_address_that_an_answer_brought_has_not_paid,
 );
 
 /// Counts how often a subscription's row is written.
@@ -367,4 +374,69 @@ async fn grace_counts_from_the_first_answer_that_said_past_due(bench: Bench) {
     apply(&bench, &[updated("evt_1", 0, "active")]).await;
     let row = row(&bench, "subscription", "sub_1").await;
     assert_eq!(row["past_due_since"], START + 9);
+}
+
+/// An answer tells of no change, and yet the address in it may be another than that which paid.
+async fn an_address_that_an_answer_brought_has_not_paid(bench: Bench) {
+    let customer = |id: &str, email: Option<&str>| Customer {
+        id: id.to_owned(),
+        email: email.map(str::to_owned),
+        created: START - 500,
+        ..Customer::default()
+    };
+    let eve = Some("eve@evil.example");
+    let cases = [
+        // Who had another, or none, when the money came.
+        ("cus_moved", eve, "victim@customer.example", false),
+        ("cus_new", None, "victim@customer.example", false),
+        // Who has the same still; signs of patterns are nothing but signs.
+        ("cus_same", eve, "eve@evil.example", true),
+        (
+            "cus_signs",
+            Some("a_%\"b\\@é.example"),
+            "a_%\"b\\@é.example",
+            true,
+        ),
+    ];
+    let mut runs = Vec::new();
+    for (id, before, now, has_paid) in cases {
+        let told = Told::new(
+            format!("evt_{id}"),
+            "customer.created",
+            START - 500,
+            customer(id, before),
+        );
+        apply(&bench, &[told, paid(id, &format!("pi_old_{id}"), 1)]).await;
+        bench.clock.advance(Duration::from_secs(10));
+        let run = bench.store.claim_run(LONG).await.unwrap().unwrap();
+        let mut nothing = done(Vec::new());
+        nothing.purpose = Purpose::PaymentSucceeded;
+        bench.store.finish_run(&run, &nothing).await.unwrap();
+        observe(
+            &bench,
+            &answered(Family::Customer, 100, customer(id, Some(now))),
+        )
+        .await;
+        let run = run_of(&bench, id, &format!("pi_{id}")).await;
+        let standing = bench.store.load_run(&run).await.unwrap().standing;
+        assert_eq!(standing.has_paid, has_paid, "{id}");
+        runs.push((id, run));
+    }
+    // Whoever pays from there on has paid.
+    for (id, run) in &runs {
+        let again = Intent {
+            id: format!("pi_again_{id}"),
+            customer: Some((*id).to_owned()),
+            status: "succeeded",
+            amount: 4900,
+            received: 4900,
+            created: START + 100,
+            ..Intent::default()
+        };
+        let kind = "payment_intent.succeeded";
+        let told = Told::new(format!("evt_again_{id}"), kind, START + 110, again);
+        apply(&bench, &[told]).await;
+        let standing = bench.store.load_run(run).await.unwrap().standing;
+        assert!(standing.has_paid, "{id}");
+    }
 }

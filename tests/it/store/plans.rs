@@ -56,6 +56,9 @@ const MANY: &[&str] = &[
     "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
         INSERT INTO objects (account, livemode, kind, id, created, version, tie, data) \
         SELECT '', 0, CASE n % 4 WHEN 1 THEN 'dispute' WHEN 2 THEN 'radar.early_fraud_warning' WHEN 3 THEN 'review' ELSE 'payment_intent' END, n, n, 1, 0, '{}' FROM n",
+    "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+        INSERT INTO snapshots (account, livemode, kind, object, event, api_version, type, created, fields, previous) \
+        SELECT '', 0, 'customer', 'cus_' || (n % 5000), 'evt_' || n, '', 'customer.updated', n, '{}', '{}' FROM n",
 ];
 
 /// A statement, and for each of the tables that it reads the indexes that it may find rows by.
@@ -179,6 +182,16 @@ const WITHIN: &[(&str, &str, [&str; 2])] = &[
             "a=? AND b>? AND b<?",
             "(b >= 'review/'::text) AND (b < 'review0'::text)",
         ],
+    ),
+    (
+        "standing",
+        "MOVED",
+        ["kind=? AND object=?", "(object = $3)"],
+    ),
+    (
+        "standing",
+        "SETTLED",
+        ["kind=? AND object=?", "(object = $3)"],
     ),
     ("spending", "DAY", ["day=?", "(day = $1)"]),
     (
